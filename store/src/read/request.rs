@@ -1,0 +1,105 @@
+//! What can be asked of the store, and the shape of the answers.
+
+use proto::{TraceId, UnixNanos};
+
+/// Which traces to list. A trace matches when **one span** of it meets every span condition
+/// (`start`..`end`, service, name, error, span duration) and the whole trace meets the trace duration.
+#[derive(Debug, Clone)]
+pub struct SearchRequest {
+    /// A matching span starts at or after this.
+    pub start: UnixNanos,
+    /// A matching span starts before this.
+    pub end: UnixNanos,
+    /// `service.name` of the matching span.
+    pub service: Option<String>,
+    /// Name of the matching span.
+    pub name: Option<String>,
+    /// Whether the matching span has status `Error`.
+    pub error: Option<bool>,
+    /// Least duration of the matching span, nanoseconds.
+    pub span_duration_min_nanos: Option<i64>,
+    /// Least duration of the whole trace (first start to last end, every tier), nanoseconds.
+    pub trace_duration_min_nanos: Option<i64>,
+    /// Only the root span (no parent) can be the matching span.
+    pub root_only: bool,
+    /// Order of the answer; exact over all matching traces.
+    pub order: SearchOrder,
+    /// Most traces to return.
+    pub limit: usize,
+}
+
+/// Order of a search's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SearchOrder {
+    /// By the trace's first start, latest first.
+    #[default]
+    Newest,
+    /// By the trace's duration, longest first.
+    Slowest,
+}
+
+/// A search's answer.
+#[derive(Debug, Clone, Default)]
+pub struct SearchResult {
+    /// In the asked order, at most `limit`.
+    pub traces: Vec<TraceSummary>,
+    /// How many traces match in all, exact.
+    pub total: usize,
+}
+
+/// A span's service and name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// `service.name`.
+    pub service: String,
+    /// The span's name.
+    pub name: String,
+}
+
+/// One trace of a list, over all tiers.
+#[derive(Debug, Clone)]
+pub struct TraceSummary {
+    /// Which trace.
+    pub trace_id: TraceId,
+    /// First start of any span.
+    pub start: UnixNanos,
+    /// First start to last end, nanoseconds, never negative.
+    pub duration_nanos: i64,
+    /// The span without a parent, if it was seen: the earliest, if there are several.
+    pub root: Option<Entry>,
+    /// The earliest span: what to show while there is no root.
+    pub first: Entry,
+    /// Distinct spans.
+    pub span_count: u64,
+    /// Distinct spans with status `Error`.
+    pub error_count: u64,
+    /// Distinct services, sorted.
+    pub services: Vec<String>,
+}
+
+/// One service, over everything kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceSummary {
+    /// `service.name`.
+    pub name: String,
+    /// Spans kept.
+    pub span_count: u64,
+    /// Spans with status `Error`.
+    pub error_count: u64,
+    /// Latest start of any of its spans.
+    pub last_seen: UnixNanos,
+    /// Its span names with their counts, most frequent first; at most [`OPERATIONS_PER_SERVICE_MAX`].
+    pub operations: Vec<OperationSummary>,
+}
+
+/// One span name of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperationSummary {
+    /// Span name.
+    pub name: String,
+    /// Spans kept.
+    pub span_count: u64,
+}
+
+/// Names listed per service: more would be no list but a dump (a sender that puts ids into span names has millions).
+pub const OPERATIONS_PER_SERVICE_MAX: usize = 1_000;
