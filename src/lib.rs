@@ -1,1 +1,14 @@
+//! The `spanhold` program: wiring, configuration, command line, start and stop.
+//!
+//! Contains no logic of receiving, keeping or asking; those are `ingest`, `store` and `query`. [`serve`] is the one
+//! place that constructs and connects them. [`demo`] is the fleet that `spanhold demo` pretends to be.
 
+pub mod assets;
+pub mod cli;
+pub mod cold;
+pub mod config;
+pub mod demo;
+pub mod http;
+pub mod serve;
+pub mod telemetry;
+pub mod trace;

@@ -85,3 +85,11 @@ async fn compress(request: CheckedRequest) -> Result<(CheckedRequest, Vec<u8>), 
     let compressed = tokio::task::spawn_blocking(move || value::encode(request.bytes()).map(|value| (request, value)));
     compressed.await.map_err(|error| Error::Block(format!("compressing a batch: {error}")))?
 }
+
+#[cfg(test)]
+impl Writer {
+    /// Takes from the budget as an append would.
+    pub(crate) fn hold_budget(&self, bytes: u64) -> impl Drop + use<> {
+        self.shared.budget.take(bytes).expect("free")
+    }
+}

@@ -41,10 +41,11 @@ impl ManifestStore {
         if first.is_ok() || refused {
             self.objects.delete(&path).await?;
         }
-        match first {
-            Ok(_) => {}
-            Err(object_store::Error::NotImplemented { .. }) => return Ok(false),
-            Err(error) => return Err(error.into()),
+        if first.is_err() {
+            // Either it knows no conditions or it does not answer at all: an ordinary put tells.
+            self.objects.put(&path, PutPayload::from_static(b"probe")).await?;
+            self.objects.delete(&path).await?;
+            return Ok(false);
         }
         self.fenced.store(refused, Ordering::Relaxed);
         Ok(refused)

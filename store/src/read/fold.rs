@@ -90,6 +90,8 @@ impl Conditions {
 pub(super) struct Folded {
     pub(super) fragments: Fragments,
     pub(super) texts: Interner,
+    /// Whether the source has no span twice.
+    pub(super) spans_are_unique: bool,
 }
 
 /// Adds one span to its trace's fragment.

@@ -64,7 +64,7 @@ impl Shared {
         wanted: Option<&(dyn Fn(TraceId) -> bool + Sync)>,
     ) -> Result<Folded, Error> {
         let index = self.indexes.get(block).await?;
-        let mut folded = Folded::default();
+        let mut folded = Folded { spans_are_unique: true, ..Folded::default() };
         for batch in reader::search_columns(&self.objects, block, index).await? {
             fold_batch(&mut folded, &batch, request, wanted)?;
         }

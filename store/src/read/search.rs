@@ -53,10 +53,9 @@ impl Shared {
         let mut traces = Vec::with_capacity(ids.len());
         for id in ids {
             let summary = candidates.summary(id);
-            traces.push(match candidates.sources_of(id) {
-                0 | 1 => summary,
-                // A span that was sent twice may be in two sources: count what the trace really has.
-                _ => self.count_once(&view, summary).await?,
+            traces.push(match candidates.may_repeat_spans(id) {
+                false => summary,
+                true => self.count_once(&view, summary).await?,
             });
         }
         Ok(SearchResult { traces, total })
@@ -176,8 +175,11 @@ impl Candidates {
         self.traces.keys().copied().collect()
     }
 
-    fn sources_of(&self, id: TraceId) -> usize {
-        self.traces.get(&id).map_or(0, Vec::len)
+    /// Whether a span that was sent twice may have been counted twice: a block has each span once, a window, or two
+    /// sources together, may not.
+    fn may_repeat_spans(&self, id: TraceId) -> bool {
+        let mut sources = self.fragments(id).map(|(folded, _)| folded);
+        sources.next().is_none_or(|first| !first.spans_are_unique) || sources.next().is_some()
     }
 
     fn fragments(&self, id: TraceId) -> impl Iterator<Item = (&Folded, &Fragment)> {

@@ -1,0 +1,41 @@
+//! The command line. Flags, `SPANHOLD_*` variables and the TOML file say the same things in the same words.
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::ServeOptions;
+use crate::demo::DemoOptions;
+
+/// A self-hosted, lightweight trace backend for database-as-a-service platforms.
+#[derive(Debug, Parser)]
+#[command(name = "spanhold", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do; `serve` when left out.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Options of `serve`.
+    #[command(flatten)]
+    pub serve: ServeOptions,
+}
+
+/// One command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Receive, keep and serve spans (the default).
+    Serve(ServeOptions),
+    /// Send the traces of a small, made-up DBaaS fleet to a server.
+    Demo(DemoOptions),
+    /// Print one trace as a tree.
+    Trace(TraceOptions),
+    /// Read the configuration, say what is wrong with it or what follows from it, and end.
+    CheckConfig(ServeOptions),
+}
+
+/// Options of `spanhold trace`.
+#[derive(Debug, Args)]
+pub struct TraceOptions {
+    /// Trace id: 32 hex digits.
+    pub id: String,
+    /// Address of a server's HTTP API.
+    #[arg(long, env = "SPANHOLD_URL", default_value = "http://127.0.0.1:4319")]
+    pub url: String,
+}

@@ -1,0 +1,120 @@
+//! The options of `serve` as typed: on the command line, in the environment, in the file.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Deserialize;
+
+/// Each option has one name: `--data-dir`, `SPANHOLD_DATA_DIR`, `data-dir = "…"`.
+#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ServeOptions {
+    /// TOML file with any of these options.
+    #[arg(long, env = "SPANHOLD_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// Folder of the hot tier and, by default, of the cold tier [default: ./spanhold-data].
+    #[arg(long, env = "SPANHOLD_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Cold tier: file:///folder or s3://bucket/prefix (AWS_* variables give endpoint, region, credentials)
+    /// [default: file://DATA_DIR/cold].
+    #[arg(long, env = "SPANHOLD_COLD", value_name = "URL")]
+    pub cold: Option<String>,
+    /// OTLP over gRPC [default: 127.0.0.1:4317].
+    #[arg(long, env = "SPANHOLD_OTLP_GRPC_LISTEN", value_name = "ADDRESS")]
+    pub otlp_grpc_listen: Option<String>,
+    /// OTLP over HTTP [default: 127.0.0.1:4318].
+    #[arg(long, env = "SPANHOLD_OTLP_HTTP_LISTEN", value_name = "ADDRESS")]
+    pub otlp_http_listen: Option<String>,
+    /// Web page, HTTP API and metrics [default: 127.0.0.1:4319].
+    #[arg(long, env = "SPANHOLD_HTTP_LISTEN", value_name = "ADDRESS")]
+    pub http_listen: Option<String>,
+    /// Largest request body as sent, bytes.
+    #[arg(long, env = "SPANHOLD_REQUEST_BYTES_MAX", value_name = "BYTES")]
+    pub request_bytes_max: Option<usize>,
+    /// Largest request body after decompression, bytes.
+    #[arg(long, env = "SPANHOLD_DECOMPRESSED_BYTES_MAX", value_name = "BYTES")]
+    pub decompressed_bytes_max: Option<usize>,
+    /// Origins of web pages that may send spans from a browser; * for any.
+    #[arg(long, env = "SPANHOLD_BROWSER_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
+    pub browser_origins: Option<Vec<String>>,
+    /// A window is offloaded when its first batch is this old.
+    #[arg(long, env = "SPANHOLD_WINDOW_AGE_MAX", value_name = "DURATION")]
+    pub window_age_max: Option<Span>,
+    /// A window is offloaded at this many spans.
+    #[arg(long, env = "SPANHOLD_WINDOW_SPANS_MAX", value_name = "SPANS")]
+    pub window_spans_max: Option<u64>,
+    /// A window is offloaded at this many bytes of OTLP.
+    #[arg(long, env = "SPANHOLD_WINDOW_BYTES_MAX", value_name = "BYTES")]
+    pub window_bytes_max: Option<u64>,
+    /// Windows that may wait for the object store before spans are refused.
+    #[arg(long, env = "SPANHOLD_WINDOWS_WAITING_MAX", value_name = "WINDOWS")]
+    pub windows_waiting_max: Option<usize>,
+    /// Bytes of OTLP accepted and not yet searchable before spans are refused.
+    #[arg(long, env = "SPANHOLD_IN_FLIGHT_BYTES_MAX", value_name = "BYTES")]
+    pub in_flight_bytes_max: Option<u64>,
+    /// How long offloaded windows stay in the hot tier.
+    #[arg(long, env = "SPANHOLD_HOT_RETENTION", value_name = "DURATION")]
+    pub hot_retention: Option<Span>,
+    /// Bytes of windows that stay in the hot tier.
+    #[arg(long, env = "SPANHOLD_HOT_BYTES_MAX", value_name = "BYTES")]
+    pub hot_bytes_max: Option<u64>,
+    /// Time from SIGTERM to the end.
+    #[arg(long, env = "SPANHOLD_SHUTDOWN_DEADLINE", value_name = "DURATION")]
+    pub shutdown_deadline: Option<Span>,
+}
+
+impl ServeOptions {
+    /// These options, and those of `file` where nothing else was given.
+    pub(super) fn or(self, file: Self) -> Self {
+        Self {
+            config: self.config,
+            data_dir: self.data_dir.or(file.data_dir),
+            cold: self.cold.or(file.cold),
+            otlp_grpc_listen: self.otlp_grpc_listen.or(file.otlp_grpc_listen),
+            otlp_http_listen: self.otlp_http_listen.or(file.otlp_http_listen),
+            http_listen: self.http_listen.or(file.http_listen),
+            request_bytes_max: self.request_bytes_max.or(file.request_bytes_max),
+            decompressed_bytes_max: self.decompressed_bytes_max.or(file.decompressed_bytes_max),
+            browser_origins: self.browser_origins.or(file.browser_origins),
+            window_age_max: self.window_age_max.or(file.window_age_max),
+            window_spans_max: self.window_spans_max.or(file.window_spans_max),
+            window_bytes_max: self.window_bytes_max.or(file.window_bytes_max),
+            windows_waiting_max: self.windows_waiting_max.or(file.windows_waiting_max),
+            in_flight_bytes_max: self.in_flight_bytes_max.or(file.in_flight_bytes_max),
+            hot_retention: self.hot_retention.or(file.hot_retention),
+            hot_bytes_max: self.hot_bytes_max.or(file.hot_bytes_max),
+            shutdown_deadline: self.shutdown_deadline.or(file.shutdown_deadline),
+        }
+    }
+}
+
+/// A duration as people write it: `250ms`, `90s`, `2m`, `1h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Span(Duration);
+
+impl From<Span> for Duration {
+    fn from(span: Span) -> Self {
+        span.0
+    }
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let nanos = model::duration::parse(text).map_err(|error| error.to_string())?;
+        u64::try_from(nanos).map(|nanos| Self(Duration::from_nanos(nanos))).map_err(|error| error.to_string())
+    }
+}
+
+impl TryFrom<String> for Span {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}

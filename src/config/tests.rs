@@ -1,0 +1,35 @@
+use super::*;
+
+fn from_toml(text: &str) -> Result<ServeOptions, toml::de::Error> {
+    toml::from_str(text)
+}
+
+#[test]
+fn defaults_stay_on_loopback_and_in_one_folder() {
+    let config = validate(ServeOptions::default()).expect("the defaults are valid");
+    assert!(config.otlp_grpc_listen.ip().is_loopback());
+    assert!(config.otlp_http_listen.ip().is_loopback());
+    assert!(config.http_listen.ip().is_loopback());
+    assert!(config.store.hot_dir.is_absolute());
+    assert!(config.cold.starts_with("file:///") && config.cold.ends_with("/spanhold-data/cold"), "{}", config.cold);
+}
+
+#[test]
+fn a_flag_wins_over_the_file() {
+    let file = from_toml("http-listen = \"127.0.0.1:1\"\nwindow-age-max = \"90s\"").expect("valid");
+    let given = ServeOptions { http_listen: Some("127.0.0.1:2".to_owned()), ..ServeOptions::default() };
+    let config = validate(given.or(file)).expect("valid");
+    assert_eq!(config.http_listen.port(), 2);
+    assert_eq!(config.store.window_age_max, Duration::from_secs(90));
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let unknown = from_toml("htpp-listen = \"127.0.0.1:1\"").expect_err("no such key").to_string();
+    assert!(unknown.contains("htpp-listen"), "{unknown}");
+    let address = ServeOptions { http_listen: Some("4319".to_owned()), ..ServeOptions::default() };
+    let error = validate(address).expect_err("no address").to_string();
+    assert!(error.contains("http-listen") && error.contains("4319"), "{error}");
+    let zero = ServeOptions { window_spans_max: Some(0), ..ServeOptions::default() };
+    assert!(validate(zero).expect_err("too small").to_string().contains("window-spans-max"));
+}
