@@ -20,10 +20,10 @@ use tokio::sync::Semaphore;
 use crate::admit::{Gate, Permit};
 use crate::body::{self, Encoding, Format};
 use crate::frame::{self, PREFIX_BYTES};
+use crate::json;
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
 use crate::settings::{Settings, SettingsError};
-use crate::json;
 
 /// Plain protobuf up to this size is checked where it arrived: at about 1 GB/s that is a quarter of a millisecond,
 /// and handing it to another thread would cost a tenth of that.
@@ -117,7 +117,7 @@ impl Ingest {
         settings.validate()?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let inner = Inner {
-            gate: Gate::new(&settings),
+            gate: Gate::new(&settings, metrics.in_flight_requests.clone(), metrics.in_flight_bytes.clone()),
             settings,
             cpu: Arc::new(Semaphore::new(cores)),
             store,
@@ -146,7 +146,6 @@ impl Ingest {
             Err(refusal) => Err(refusal),
         };
         self.inner.metrics.count_outcome(transport, &outcome, started.elapsed());
-        self.inner.metrics.show_in_flight(&self.inner.gate);
         outcome
     }
 
@@ -159,7 +158,6 @@ impl Ingest {
     ) -> Result<Accepted, Refusal> {
         let inner = &self.inner;
         let mut permit = inner.gate.enter()?;
-        inner.metrics.show_in_flight(&inner.gate);
         let bytes_max = inner.settings.request_bytes_max + if transport == Transport::Grpc { PREFIX_BYTES } else { 0 };
         let bytes = body::read(body, headers, bytes_max, inner.settings.body_read_timeout, &mut permit).await?;
         inner.metrics.count_received(transport, bytes.len());

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::{Settings, refusal::Refusal};
+use prometheus_client::metrics::gauge::Gauge;
+
+use crate::Settings;
+use crate::refusal::Refusal;
 
 /// What is in flight clears within a few syncs; exporters double this by themselves.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -15,10 +18,17 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Counts what is in flight against the limits.
 #[derive(Debug)]
 pub(crate) struct Gate {
-    requests: AtomicUsize,
-    requests_max: usize,
-    bytes: AtomicUsize,
-    bytes_max: usize,
+    requests: Limited,
+    bytes: Limited,
+}
+
+/// A counter that stops at its limit, and shows itself in the metrics.
+#[derive(Debug)]
+struct Limited {
+    setting: &'static str,
+    used: AtomicUsize,
+    limit: usize,
+    gauge: Gauge,
 }
 
 /// A place in flight, and the bytes charged to it. Dropping it gives both back.
@@ -29,34 +39,25 @@ pub(crate) struct Permit {
 }
 
 impl Gate {
-    pub(crate) fn new(settings: &Settings) -> Arc<Self> {
+    /// The gauges show requests and bytes in flight.
+    pub(crate) fn new(settings: &Settings, requests: Gauge, bytes: Gauge) -> Arc<Self> {
         Arc::new(Self {
-            requests: AtomicUsize::new(0),
-            requests_max: settings.in_flight_requests_max,
-            bytes: AtomicUsize::new(0),
-            bytes_max: settings.in_flight_bytes_max,
+            requests: Limited::new("in_flight_requests_max", settings.in_flight_requests_max, requests),
+            bytes: Limited::new("in_flight_bytes_max", settings.in_flight_bytes_max, bytes),
         })
     }
 
     /// Takes a place for one request.
     pub(crate) fn enter(self: &Arc<Self>) -> Result<Permit, Refusal> {
-        take(&self.requests, 1, self.requests_max)
-            .map_err(|used| overloaded("in_flight_requests_max", used, self.requests_max))?;
+        self.requests.take(1)?;
         Ok(Permit { gate: Arc::clone(self), bytes: 0 })
-    }
-
-    /// Requests and bytes in flight.
-    pub(crate) fn in_flight(&self) -> (usize, usize) {
-        (self.requests.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
     }
 }
 
 impl Permit {
     /// Charges memory that is about to be used.
     pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), Refusal> {
-        let gate = &self.gate;
-        take(&gate.bytes, bytes, gate.bytes_max)
-            .map_err(|used| overloaded("in_flight_bytes_max", used, gate.bytes_max))?;
+        self.gate.bytes.take(bytes)?;
         self.bytes += bytes;
         Ok(())
     }
@@ -65,27 +66,41 @@ impl Permit {
     pub(crate) fn release(&mut self, bytes: usize) {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
-        self.gate.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.gate.bytes.give_back(bytes);
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.gate.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-        self.gate.requests.fetch_sub(1, Ordering::Relaxed);
+        self.gate.bytes.give_back(self.bytes);
+        self.gate.requests.give_back(1);
     }
 }
 
-/// Adds to a counter unless that passes the limit; then says what is in use.
-fn take(counter: &AtomicUsize, amount: usize, limit: usize) -> Result<(), usize> {
-    let add = |used: usize| used.checked_add(amount).filter(|&sum| sum <= limit);
-    counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).map(|_| ())
-}
+impl Limited {
+    fn new(setting: &'static str, limit: usize, gauge: Gauge) -> Self {
+        Self { setting, used: AtomicUsize::new(0), limit, gauge }
+    }
 
-fn overloaded(setting: &str, used: usize, allowed: usize) -> Refusal {
-    Refusal::Overloaded {
-        message: format!("{setting} is reached ({used} of {allowed}): slow down and send again"),
-        retry_after: RETRY_AFTER,
+    fn take(&self, amount: usize) -> Result<(), Refusal> {
+        let add = |used: usize| used.checked_add(amount).filter(|&sum| sum <= self.limit);
+        let taken = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+        match taken {
+            Ok(_before) => {
+                self.gauge.inc_by(amount as i64);
+                Ok(())
+            }
+            Err(used) => {
+                let (setting, limit) = (self.setting, self.limit);
+                let message = format!("{setting} is reached ({used} of {limit}): slow down and send again");
+                Err(Refusal::Overloaded { message, retry_after: RETRY_AFTER })
+            }
+        }
+    }
+
+    fn give_back(&self, amount: usize) {
+        self.used.fetch_sub(amount, Ordering::Relaxed);
+        self.gauge.dec_by(amount as i64);
     }
 }
 
@@ -94,9 +109,8 @@ mod tests {
     use super::*;
 
     fn gate(requests: usize, bytes: usize) -> Arc<Gate> {
-        let settings =
-            Settings { in_flight_requests_max: requests, in_flight_bytes_max: bytes, ..Settings::default() };
-        Gate::new(&settings)
+        let settings = Settings { in_flight_requests_max: requests, in_flight_bytes_max: bytes, ..Settings::default() };
+        Gate::new(&settings, Gauge::default(), Gauge::default())
     }
 
     #[test]
@@ -106,10 +120,7 @@ mod tests {
         let _second = gate.enter().expect("a free place");
         let refusal = gate.enter().expect_err("no place left");
         assert_eq!(refusal.retry_after(), Some(RETRY_AFTER));
-        assert_eq!(
-            refusal.to_string(),
-            "in_flight_requests_max is reached (2 of 2): slow down and send again"
-        );
+        assert_eq!(refusal.to_string(), "in_flight_requests_max is reached (2 of 2): slow down and send again");
         drop(first);
         assert!(gate.enter().is_ok());
     }
@@ -124,10 +135,10 @@ mod tests {
         assert!(second.hold(1).is_err());
         first.release(2);
         second.hold(2).expect("10 of 10");
-        assert_eq!(gate.in_flight(), (2, 10));
+        assert_eq!((gate.requests.gauge.get(), gate.bytes.gauge.get()), (2, 10));
         drop(first);
         drop(second);
-        assert_eq!(gate.in_flight(), (0, 0));
+        assert_eq!((gate.requests.gauge.get(), gate.bytes.gauge.get()), (0, 0));
     }
 
     #[test]

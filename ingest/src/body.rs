@@ -60,7 +60,9 @@ impl Format {
         };
         let text = String::from_utf8_lossy(value.as_bytes());
         let essence = text.split(';').next().unwrap_or_default().trim();
-        if essence.eq_ignore_ascii_case("application/x-protobuf") || essence.eq_ignore_ascii_case("application/protobuf") {
+        if essence.eq_ignore_ascii_case("application/x-protobuf")
+            || essence.eq_ignore_ascii_case("application/protobuf")
+        {
             Ok(Self::Protobuf)
         } else if essence.eq_ignore_ascii_case("application/json") {
             Ok(Self::Json)
@@ -179,7 +181,8 @@ pub(crate) fn decompress(
         }
         Encoding::Deflate => read_all("deflate", DeflateDecoder::new(input), input.len(), bytes_max, permit),
         Encoding::Zstd => {
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(input).map_err(|error| undecodable("zstd", &error))?;
+            let mut decoder =
+                zstd::stream::read::Decoder::with_buffer(input).map_err(|error| undecodable("zstd", &error))?;
             decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(|error| undecodable("zstd", &error))?;
             read_all("zstd", decoder, input.len(), bytes_max, permit)
         }

@@ -4,7 +4,6 @@
 //! The share of bad spans is `spans_rejected / (spans_accepted + spans_rejected)`; the compression ratio of senders is
 //! `decompressed_bytes / received_bytes`.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -16,7 +15,6 @@ use prometheus_client::registry::Registry;
 use proto::Rejection;
 
 use crate::accept::{Accepted, Transport};
-use crate::admit::Gate;
 use crate::refusal::Refusal;
 
 const REQUESTS: &str = "spanhold_ingest_requests";
@@ -37,8 +35,10 @@ pub struct Metrics {
     decompressed_bytes: Family<TransportLabels, Counter>,
     spans_accepted: Counter,
     spans_rejected: Family<ReasonLabels, Counter>,
-    in_flight_requests: Gauge,
-    in_flight_bytes: Gauge,
+    /// Kept up to date by [`crate::admit`].
+    pub(crate) in_flight_requests: Gauge,
+    /// Kept up to date by [`crate::admit`].
+    pub(crate) in_flight_bytes: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -78,11 +78,7 @@ impl Metrics {
             metrics.request_duration.clone(),
         );
         registry.register(RECEIVED_BYTES, "Request bodies read, as sent", metrics.received_bytes.clone());
-        registry.register(
-            DECOMPRESSED_BYTES,
-            "Request bodies after decompression",
-            metrics.decompressed_bytes.clone(),
-        );
+        registry.register(DECOMPRESSED_BYTES, "Request bodies after decompression", metrics.decompressed_bytes.clone());
         registry.register(SPANS_ACCEPTED, "Spans made durable", metrics.spans_accepted.clone());
         registry.register(SPANS_REJECTED, "Spans left out, by reason", metrics.spans_rejected.clone());
         registry.register(IN_FLIGHT_REQUESTS, "Requests not yet answered", metrics.in_flight_requests.clone());
@@ -112,12 +108,6 @@ impl Metrics {
                 self.spans_rejected.get_or_create(&ReasonLabels { reason: reason_class(rejection) }).inc();
             }
         }
-    }
-
-    pub(crate) fn show_in_flight(&self, gate: &Arc<Gate>) {
-        let (requests, bytes) = gate.in_flight();
-        self.in_flight_requests.set(i64::try_from(requests).unwrap_or(i64::MAX));
-        self.in_flight_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 }
 

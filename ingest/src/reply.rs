@@ -70,8 +70,7 @@ pub(crate) fn grpc_accepted(accepted: &Accepted) -> Response<Body> {
 pub(crate) fn grpc_refused(refusal: &Refusal) -> Response<Body> {
     let status = status(refusal);
     let details = status.encode_to_vec();
-    let mut reply =
-        tonic::Status::with_details(code(refusal), status.message, details.into()).into_http::<Body>();
+    let mut reply = tonic::Status::with_details(code(refusal), status.message, details.into()).into_http::<Body>();
     if matches!(refusal, Refusal::UnsupportedEncoding(_)) {
         reply.headers_mut().insert("grpc-accept-encoding", HeaderValue::from_static(GRPC_ACCEPT_ENCODING));
     }
@@ -162,8 +161,7 @@ fn status(refusal: &Refusal) -> Status {
     let message = cap(refusal.to_string());
     let mut details = Vec::new();
     if let Some(delay) = refusal.retry_after() {
-        let retry_delay =
-            proto::rpc::Duration { seconds: delay.as_secs() as i64, nanos: delay.subsec_nanos() as i32 };
+        let retry_delay = proto::rpc::Duration { seconds: delay.as_secs() as i64, nanos: delay.subsec_nanos() as i32 };
         let info = RetryInfo { retry_delay: Some(retry_delay) };
         details.push(Any { type_url: RetryInfo::TYPE_URL.to_owned(), value: info.encode_to_vec() });
     }

@@ -103,10 +103,7 @@ mod tests {
     #[test]
     fn a_largest_request_must_fit_in_flight() {
         let settings = Settings { in_flight_bytes_max: 100 << 20, ..Settings::default() };
-        assert_eq!(
-            settings.validate(),
-            Err(SettingsError::InFlightBytes { given: 100 << 20, least: 128 << 20 })
-        );
+        assert_eq!(settings.validate(), Err(SettingsError::InFlightBytes { given: 100 << 20, least: 128 << 20 }));
         let nothing = Settings { in_flight_requests_max: 0, ..Settings::default() };
         assert_eq!(nothing.validate(), Err(SettingsError::Zero("in_flight_requests_max")));
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use futures::future::BoxFuture;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use proto::CheckedRequest;
 use proto::otlp::collector::trace::v1::ExportTraceServiceRequest;
@@ -107,7 +108,7 @@ async fn spawn(router: Router) -> (SocketAddr, (oneshot::Sender<()>, JoinHandle<
 
 /// A permit without practical limits.
 pub(crate) fn permit() -> Permit {
-    Gate::new(&Settings::default()).enter().expect("a free place")
+    Gate::new(&Settings::default(), Gauge::default(), Gauge::default()).enter().expect("a free place")
 }
 
 /// A request of one resource and one scope with these spans.

@@ -47,11 +47,8 @@ macro_rules! id_type {
             /// # Errors
             /// When the length is wrong or every byte is zero.
             pub fn from_bytes(bytes: &[u8]) -> Result<Self, IdError> {
-                let id: [u8; $len] = bytes.try_into().map_err(|_| IdError::Length {
-                    what: $what,
-                    expected: $len,
-                    got: bytes.len(),
-                })?;
+                let id: [u8; $len] =
+                    bytes.try_into().map_err(|_| IdError::Length { what: $what, expected: $len, got: bytes.len() })?;
                 if id == [0; $len] {
                     return Err(IdError::Zero { what: $what });
                 }
@@ -73,11 +70,7 @@ macro_rules! id_type {
                     return Err(IdError::NotHex { what: $what });
                 }
                 if text.len() != $len * 2 {
-                    return Err(IdError::Length {
-                        what: $what,
-                        expected: $len,
-                        got: text.len() / 2,
-                    });
+                    return Err(IdError::Length { what: $what, expected: $len, got: text.len() / 2 });
                 }
                 let mut bytes = [0; $len];
                 for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {

@@ -69,7 +69,9 @@ impl Error {
         match self {
             Self::Overloaded { .. } => ErrorKind::Overloaded { retry_after: Duration::from_secs(1) },
             Self::Closing | Self::Cold(_) => ErrorKind::Unavailable,
-            Self::Poisoned(_) | Self::Hot(_) | Self::Block(_) | Self::Corrupt { .. } | Self::Io { .. } => ErrorKind::Broken,
+            Self::Poisoned(_) | Self::Hot(_) | Self::Block(_) | Self::Corrupt { .. } | Self::Io { .. } => {
+                ErrorKind::Broken
+            }
         }
     }
 }

@@ -1,11 +1,47 @@
 //! Keeping spans: a RocksDB hot tier, a Parquet cold tier on an object store, and the one [`Reader`] over both.
+//!
+//! **What it promises.** [`Writer::append`] returns when the batch is synced; from then on every crash leaves it there.
+//! A span is seen by trace id at once, and by [`Reader::search`] within milliseconds. It is seen exactly once, on its
+//! way from one tier to the other too.
+//!
+//! **What it is not.** It parses no request of a client and renders no reply, decides nothing about what a trace means,
+//! and is one data set for one process: a second process on the same folder is refused by RocksDB's lock.
+//!
+//! **The life of a window.** Batches are added to the open window in order of arrival. It is *sealed* by age, bytes or
+//! spans; a sealed window takes no more batches. *Offloaded*, its spans are in a block that the manifest names.
+//! *Retired*, it is gone from the hot tier. See [`Settings`] for when each happens.
+//!
+//! ```text
+//! Writer::append ─▶ hot::commit ─▶ (answer) ─▶ window ─▶ offload ─▶ cold, manifest
+//!                                              └────────────┬─────────┘
+//! Reader ◀───────────────────────────────────── view ◀──────┘
+//! ```
 
+mod budget;
+pub mod clock;
+mod cold;
+mod convert;
 pub mod error;
+mod health;
+mod hot;
+mod json;
+mod manifest;
+mod metrics;
+mod offload;
+mod open;
 pub mod read;
 pub mod settings;
+mod view;
+mod window;
 pub mod writer;
 
+pub use clock::{Clock, SystemClock};
+pub use cold::{BlockEntry, BlockId};
 pub use error::{Error, ErrorKind};
-pub use read::{Entry, OperationSummary, Reader, SearchOrder, SearchRequest, SearchResult, ServiceSummary, TraceSummary};
+pub use manifest::Manifest;
+pub use open::{Components, Store};
+pub use read::{
+    Entry, OperationSummary, Reader, SearchOrder, SearchRequest, SearchResult, ServiceSummary, TraceSummary,
+};
 pub use settings::Settings;
 pub use writer::Writer;

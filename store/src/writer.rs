@@ -1,23 +1,87 @@
 //! Accepts batches: durable before it returns.
 
-use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use proto::CheckedRequest;
+use tokio::sync::oneshot;
 
-use crate::Error;
+use crate::budget::Budget;
+use crate::health::Health;
+use crate::hot::commit::Append;
+use crate::hot::value;
+use crate::view::Views;
+use crate::{Error, Settings};
+
+/// Requests from this size on are compressed off the asynchronous workers: it takes longer than handing them over.
+const INLINE_BYTES_MAX: usize = 32 << 10;
 
 /// Appends to the store. Cheap to clone; cannot read.
 #[derive(Clone)]
 pub struct Writer {
-    _inner: Arc<()>,
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    /// `None` after [`Writer::disconnect`].
+    pub(crate) batches: Mutex<Option<Sender<Append>>>,
+    pub(crate) budget: Budget,
+    pub(crate) health: Health,
+    pub(crate) views: Arc<Views>,
+    pub(crate) settings: Settings,
 }
 
 impl Writer {
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self { shared: Arc::new(shared) }
+    }
+
     /// Keeps the spans of one export request. When this returns `Ok` they are synced to disk.
     ///
     /// # Errors
-    /// When a limit is reached, the store is closing or broken; nothing of the batch is kept then.
-    pub async fn append(&self, _batch: CheckedRequest) -> Result<(), Error> {
-        Err(Error::Closing)
+    /// When a limit is reached, the store is closing or broken; nothing of the batch is kept then. After a failed write
+    /// it is not known whether the disk has the batch; it is not acknowledged, and a resend is harmless.
+    pub async fn append(&self, request: CheckedRequest) -> Result<(), Error> {
+        let shared = &self.shared;
+        shared.health.check()?;
+        if request.span_count() == 0 {
+            return Ok(());
+        }
+        self.check_windows_waiting()?;
+        let permit = shared.budget.take(request.bytes().len() as u64)?;
+        let (request, value) = compress(request).await?;
+        let (done, answer) = oneshot::channel();
+        let sent = match &*shared.batches.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(batches) => batches.send(Append { request, value, permit, done }).is_ok(),
+            None => false,
+        };
+        if !sent {
+            return Err(Error::Closing);
+        }
+        answer.await.unwrap_or(Err(Error::Closing))
     }
+
+    /// No batch can be sent any more; the writing thread ends when it has served those that were.
+    pub(crate) fn disconnect(&self) {
+        self.shared.batches.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    fn check_windows_waiting(&self) -> Result<(), Error> {
+        // The last of them is open.
+        let used = self.shared.views.load().live.len() as u64 - 1;
+        let allowed = self.shared.settings.windows_waiting_max as u64;
+        if used > allowed {
+            return Err(Error::Overloaded { limit: "windows_waiting_max", used, allowed });
+        }
+        Ok(())
+    }
+}
+
+async fn compress(request: CheckedRequest) -> Result<(CheckedRequest, Vec<u8>), Error> {
+    if request.bytes().len() < INLINE_BYTES_MAX {
+        let value = value::encode(request.bytes())?;
+        return Ok((request, value));
+    }
+    let compressed = tokio::task::spawn_blocking(move || value::encode(request.bytes()).map(|value| (request, value)));
+    compressed.await.map_err(|error| Error::Block(format!("compressing a batch: {error}")))?
 }

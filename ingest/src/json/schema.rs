@@ -51,10 +51,8 @@ const fn many(name: &'static str, number: u32, kind: Kind) -> Field {
     Field { name, number, kind, repeated: true }
 }
 
-pub(super) static EXPORT_TRACE_SERVICE_REQUEST: Message = Message {
-    name: "ExportTraceServiceRequest",
-    fields: &[many("resourceSpans", 1, Kind::Message(&RESOURCE_SPANS))],
-};
+pub(super) static EXPORT_TRACE_SERVICE_REQUEST: Message =
+    Message { name: "ExportTraceServiceRequest", fields: &[many("resourceSpans", 1, Kind::Message(&RESOURCE_SPANS))] };
 
 static RESOURCE_SPANS: Message = Message {
     name: "ResourceSpans",
@@ -157,10 +155,8 @@ static LINK: Message = Message {
     ],
 };
 
-static STATUS: Message = Message {
-    name: "Status",
-    fields: &[one("code", 3, Kind::Enum(STATUS_CODES)), one("message", 2, Kind::Text)],
-};
+static STATUS: Message =
+    Message { name: "Status", fields: &[one("code", 3, Kind::Enum(STATUS_CODES)), one("message", 2, Kind::Text)] };
 
 const STATUS_CODES: &[&str] = &["STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"];
 

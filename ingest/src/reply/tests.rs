@@ -4,7 +4,8 @@ use proto::Rejection;
 use super::*;
 
 fn rejections(reasons: &[&str]) -> Vec<Rejection> {
-    let reject = |(index, reason): (usize, &&str)| Rejection { index, name: String::new(), reason: (*reason).to_owned() };
+    let reject =
+        |(index, reason): (usize, &&str)| Rejection { index, name: String::new(), reason: (*reason).to_owned() };
     reasons.iter().enumerate().map(reject).collect()
 }
 

@@ -175,11 +175,9 @@ async fn a_full_or_closing_store_says_when_to_come_back() {
     let mut client = client(&receiver).await;
     let full = store::Error::Overloaded { limit: "in_flight_bytes_max", used: 10, allowed: 9 };
     let broken = store::Error::Poisoned("disk".to_owned());
-    for (failure, code) in [
-        (full, Code::ResourceExhausted),
-        (store::Error::Closing, Code::Unavailable),
-        (broken, Code::Unavailable),
-    ] {
+    for (failure, code) in
+        [(full, Code::ResourceExhausted), (store::Error::Closing, Code::Unavailable), (broken, Code::Unavailable)]
+    {
         receiver.store.fail_with(Some(failure.clone()));
         let status = client.export(request(vec![span(1)])).await.expect_err("refused");
         assert_eq!(status.code(), code, "{failure:?}");

@@ -98,7 +98,7 @@ async fn a_chunked_body_needs_no_length() {
     let receiver = Receiver::start(Settings::default()).await;
     let head = "POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\n\
                 transfer-encoding: chunked\r\n\r\n";
-    let reply = raw(&receiver, &format!("{head}b\r\n{{\"resourceSp\r\n9\r\nans\":[]} \r\n0\r\n\r\n")).await;
+    let reply = raw(&receiver, &format!("{head}c\r\n{{\"resourceSp\r\n9\r\nans\":[]}} \r\n0\r\n\r\n")).await;
     assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"), "{reply}");
 }
 

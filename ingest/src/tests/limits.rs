@@ -76,11 +76,8 @@ async fn a_chunked_body_is_cut_at_the_limit() {
 
 #[tokio::test]
 async fn a_slow_sender_loses_its_place() {
-    let settings = Settings {
-        body_read_timeout: Duration::from_millis(200),
-        in_flight_requests_max: 1,
-        ..Settings::default()
-    };
+    let settings =
+        Settings { body_read_timeout: Duration::from_millis(200), in_flight_requests_max: 1, ..Settings::default() };
     let receiver = Receiver::start(settings).await;
     let mut slow = TcpStream::connect(receiver.http).await.expect("connected");
     let head = "POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";

@@ -1,0 +1,66 @@
+//! What the manifest says about one block.
+
+use std::fmt;
+
+use proto::TraceId;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Names a block for good: a ULID, so that names sort by time of creation and never collide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BlockId(ulid::Ulid);
+
+impl BlockId {
+    /// A new id.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(ulid::Ulid::new())
+    }
+}
+
+impl fmt::Display for BlockId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One block: where it is and what it can hold. Everything needed to decide that a block need not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockEntry {
+    /// Which block.
+    pub id: BlockId,
+    /// Path of the Parquet file, relative to the cold tier's URL.
+    pub path: String,
+    /// Size of the file.
+    pub bytes: u64,
+    /// Where in the file the row groups end; filters and footer lie between here and the end.
+    pub index_offset: u64,
+    /// Windows of the writer whose spans it holds.
+    pub windows: Vec<u64>,
+    /// Spans.
+    pub spans: u64,
+    /// Traces that have a span here.
+    pub traces: u64,
+    /// First start of any span, Unix nanoseconds.
+    pub start_min: i64,
+    /// Last start of any span, Unix nanoseconds.
+    pub start_max: i64,
+    /// Lowest trace id.
+    #[serde(with = "hex_id")]
+    pub trace_id_min: TraceId,
+    /// Highest trace id.
+    #[serde(with = "hex_id")]
+    pub trace_id_max: TraceId,
+}
+
+mod hex_id {
+    use super::{Deserialize, Deserializer, Serializer, TraceId};
+
+    pub(super) fn serialize<S: Serializer>(id: &TraceId, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(id)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TraceId, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}

@@ -1,0 +1,201 @@
+//! Builds Arrow arrays from a window's columns: row order applied, texts as dictionaries.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, Int64Array};
+use arrow::array::{
+    ArrayRef, BinaryArray, DictionaryArray, FixedSizeBinaryArray, Int32Array, ListArray, StringArray, StructArray,
+    UInt32Array,
+};
+use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
+use arrow::datatypes::Int32Type;
+use arrow::error::ArrowError;
+
+use super::schema;
+use crate::window::intern::{Interner, TextId};
+use crate::window::sparse::Sparse;
+
+/// The row order of a block, and what was left out.
+pub(crate) struct Order {
+    /// For each row of the block, its row in the window.
+    pub(crate) old_of_new: Vec<u32>,
+    /// For each row of the window, its row in the block, or [`DROPPED`].
+    pub(crate) new_of_old: Vec<u32>,
+}
+
+/// Marks a window's row that the block does not have, because another row has the same span.
+pub(crate) const DROPPED: u32 = u32::MAX;
+
+impl Order {
+    /// From the window's rows in the block's order.
+    pub(crate) fn new(old_of_new: Vec<u32>, window_rows: usize) -> Self {
+        let mut new_of_old = vec![DROPPED; window_rows];
+        for (new, old) in old_of_new.iter().enumerate() {
+            new_of_old[*old as usize] = new as u32;
+        }
+        Self { old_of_new, new_of_old }
+    }
+
+    /// Rows of the block.
+    pub(crate) fn len(&self) -> usize {
+        self.old_of_new.len()
+    }
+
+    /// A dense column in the block's order.
+    pub(crate) fn apply<'a, T: Copy>(&'a self, column: &'a [T]) -> impl Iterator<Item = T> + 'a {
+        self.old_of_new.iter().map(|old| column[*old as usize])
+    }
+
+    /// A sparse column as one slot per row of the block. A second value of a row goes to `second`.
+    pub(crate) fn spread<T: Copy>(&self, column: &Sparse<T>, mut second: impl FnMut(u32, T)) -> Vec<Option<T>> {
+        let mut spread = vec![None; self.len()];
+        for (old, value) in column.iter() {
+            let new = self.new_of_old[old as usize];
+            if new == DROPPED {
+                continue;
+            }
+            match &mut spread[new as usize] {
+                slot @ None => *slot = Some(*value),
+                Some(_) => second(new, *value),
+            }
+        }
+        spread
+    }
+
+    /// A sparse column of numbers that are 0 where there is no value.
+    pub(crate) fn counts(&self, column: &Sparse<u32>) -> ArrayRef {
+        let values = self.spread(column, |_, _| {}).into_iter().map(Option::unwrap_or_default);
+        Arc::new(UInt32Array::from_iter_values(values))
+    }
+
+    /// The rows of a sparse column that the block has, in its order; rows of one span keep their order.
+    pub(crate) fn sorted<'a, T>(&self, column: &'a Sparse<T>) -> Vec<(u32, &'a T)> {
+        let mut rows: Vec<_> = column
+            .iter()
+            .map(|(old, value)| (self.new_of_old[old as usize], value))
+            .filter(|(new, _)| *new != DROPPED)
+            .collect();
+        rows.sort_by_key(|(new, _)| *new);
+        rows
+    }
+}
+
+/// A text column. Dictionary-encoded unless more than half of its values are distinct.
+pub(crate) struct TextColumn {
+    pub(crate) array: ArrayRef,
+    /// Whether a dictionary would not pay.
+    pub(crate) mostly_distinct: bool,
+}
+
+/// Makes text columns; holds a translation table that all of them share.
+pub(crate) struct TextColumns<'a> {
+    texts: &'a Interner,
+    position: Vec<u32>,
+}
+
+impl<'a> TextColumns<'a> {
+    /// For texts of one window.
+    pub(crate) fn new(texts: &'a Interner) -> Self {
+        Self { texts, position: vec![u32::MAX; texts.len()] }
+    }
+
+    /// One column.
+    pub(crate) fn column(&mut self, values: impl Iterator<Item = Option<TextId>>) -> Result<TextColumn, ArrowError> {
+        let mut distinct: Vec<TextId> = Vec::new();
+        let mut present = 0usize;
+        let keys: Int32Array = values
+            .map(|value| {
+                let text = value?;
+                present += 1;
+                let position = &mut self.position[text as usize];
+                if *position == u32::MAX {
+                    *position = distinct.len() as u32;
+                    distinct.push(text);
+                }
+                Some(*position as i32)
+            })
+            .collect();
+        for text in &distinct {
+            self.position[*text as usize] = u32::MAX;
+        }
+        if distinct.len() > DISTINCT_MIN && distinct.len() * 2 > present {
+            let plain: StringArray =
+                keys.iter().map(|key| key.map(|key| self.texts.get(distinct[key as usize]))).collect();
+            return Ok(TextColumn { array: Arc::new(plain), mostly_distinct: true });
+        }
+        let values = StringArray::from_iter_values(distinct.iter().map(|text| self.texts.get(*text)));
+        let array = DictionaryArray::<Int32Type>::try_new(keys, Arc::new(values))?;
+        Ok(TextColumn { array: Arc::new(array), mostly_distinct: false })
+    }
+}
+
+/// Distinct texts up to which a dictionary is small whatever it saves.
+const DISTINCT_MIN: usize = 64;
+
+/// Fixed-size ids, none missing.
+pub(crate) fn ids<const N: usize>(ids: impl Iterator<Item = [u8; N]>) -> Result<ArrayRef, ArrowError> {
+    let bytes: Vec<u8> = ids.flatten().collect();
+    Ok(Arc::new(FixedSizeBinaryArray::try_new(N as i32, Buffer::from_vec(bytes), None)?))
+}
+
+/// Fixed-size ids, some missing.
+pub(crate) fn optional_ids<const N: usize>(ids: &[Option<[u8; N]>]) -> Result<ArrayRef, ArrowError> {
+    let bytes: Vec<u8> = ids.iter().flat_map(|id| id.unwrap_or([0; N])).collect();
+    let valid: NullBuffer = ids.iter().map(Option::is_some).collect::<Vec<_>>().into();
+    Ok(Arc::new(FixedSizeBinaryArray::try_new(N as i32, Buffer::from_vec(bytes), Some(valid))?))
+}
+
+/// The events of each row, null where there are none.
+pub(crate) fn events(
+    order: &Order,
+    texts: &Interner,
+    events: &Sparse<crate::window::columns::EventRow>,
+) -> Result<ArrayRef, ArrowError> {
+    let rows = order.sorted(events);
+    let each = || rows.iter().map(|(_, event)| *event);
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int64Array::from_iter_values(each().map(|event| event.time_unix_nano))),
+        Arc::new(StringArray::from_iter_values(each().map(|event| texts.get(event.name)))),
+        Arc::new(StringArray::from_iter_values(each().map(|event| texts.get(event.attributes)))),
+        Arc::new(UInt32Array::from_iter_values(each().map(|event| event.dropped_attributes_count))),
+    ];
+    list(order.len(), rows.iter().map(|(new, _)| *new), &schema::EVENT_FIELDS, columns)
+}
+
+/// The links of each row, null where there are none.
+pub(crate) fn links(
+    order: &Order,
+    texts: &Interner,
+    links: &Sparse<crate::window::columns::LinkRow>,
+) -> Result<ArrayRef, ArrowError> {
+    let rows = order.sorted(links);
+    let each = || rows.iter().map(|(_, link)| *link);
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(BinaryArray::from_iter_values(each().map(|link| &link.trace_id))),
+        Arc::new(BinaryArray::from_iter_values(each().map(|link| &link.span_id))),
+        Arc::new(StringArray::from_iter_values(each().map(|link| texts.get(link.trace_state)))),
+        Arc::new(StringArray::from_iter_values(each().map(|link| texts.get(link.attributes)))),
+        Arc::new(UInt32Array::from_iter_values(each().map(|link| link.dropped_attributes_count))),
+        Arc::new(UInt32Array::from_iter_values(each().map(|link| link.flags))),
+    ];
+    list(order.len(), rows.iter().map(|(new, _)| *new), &schema::LINK_FIELDS, columns)
+}
+
+fn list(
+    row_count: usize,
+    rows: impl Iterator<Item = u32>,
+    fields: &arrow::datatypes::Fields,
+    columns: Vec<ArrayRef>,
+) -> Result<ArrayRef, ArrowError> {
+    let mut lengths = vec![0usize; row_count];
+    for row in rows {
+        lengths[row as usize] += 1;
+    }
+    let valid: NullBuffer = lengths.iter().map(|length| *length > 0).collect::<Vec<_>>().into();
+    let offsets = OffsetBuffer::<i32>::from_lengths(lengths);
+    let elements = StructArray::try_new(fields.clone(), columns, None)?;
+    let item = Arc::new(schema::list_item(fields));
+    let list = ListArray::try_new(item, offsets, Arc::new(elements), Some(valid))?;
+    debug_assert_eq!(list.len(), row_count, "one list per row");
+    Ok(Arc::new(list))
+}

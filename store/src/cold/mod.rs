@@ -1,0 +1,19 @@
+//! The cold tier: blocks of spans as Parquet files on an object store, and how they are written and read.
+//!
+//! A block is immutable; what it holds and how is promised in `docs/format.md`. Which blocks exist is the manifest's
+//! business, not this module's.
+
+pub(crate) mod block;
+pub(crate) mod build;
+pub(crate) mod catalog;
+pub(crate) mod chunks;
+pub(crate) mod decode;
+pub(crate) mod encode;
+pub(crate) mod index;
+pub(crate) mod paths;
+pub(crate) mod reader;
+pub(crate) mod schema;
+
+pub use block::{BlockEntry, BlockId};
+pub(crate) use encode::EncodedBlock;
+pub(crate) use index::BlockIndexes;

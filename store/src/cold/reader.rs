@@ -1,0 +1,126 @@
+//! Reads spans of one block: one trace with one GET, or the columns of a search.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use model::Span;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+};
+use proto::TraceId;
+
+use super::block::BlockEntry;
+use super::chunks::Chunks;
+use super::index::BlockIndex;
+use super::{decode, schema};
+use crate::Error;
+
+/// The spans that a block has of a trace. No request is made when the block's filters rule the trace out.
+pub(crate) async fn spans_of_trace(
+    objects: &Arc<dyn ObjectStore>,
+    entry: &BlockEntry,
+    index: Arc<BlockIndex>,
+    trace_id: TraceId,
+) -> Result<Vec<Span>, Error> {
+    let row_groups = index.row_groups_of(trace_id);
+    let ranges = row_groups.iter().map(|number| byte_range(&index, *number, None));
+    let Some(range) = ranges.reduce(|all, one| all.start.min(one.start)..all.end.max(one.end)) else {
+        return Ok(Vec::new());
+    };
+    let bytes = objects.get_range(&Path::from(entry.path.as_str()), range.clone()).await?;
+    let chunks = Chunks::new(entry.bytes, vec![(range.start, bytes)]);
+    blocking(move || {
+        let Some(rows) = rows_of_trace(&index, chunks.clone(), &row_groups, trace_id)? else { return Ok(Vec::new()) };
+        let selection = RowSelection::from(vec![RowSelector::skip(rows.start), RowSelector::select(rows.len())]);
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, index.metadata.clone())
+            .with_row_groups(row_groups)
+            .with_row_selection(selection)
+            .with_batch_size(rows.len())
+            .build()?;
+        decode::decode(&collect(reader)?)
+    })
+    .await
+}
+
+/// The columns of [`schema::SEARCH_COLUMNS`] of a whole block, row group by row group.
+pub(crate) async fn search_columns(
+    objects: &Arc<dyn ObjectStore>,
+    entry: &BlockEntry,
+    index: Arc<BlockIndex>,
+) -> Result<Vec<RecordBatch>, Error> {
+    let path = Path::from(entry.path.as_str());
+    let row_groups = 0..index.metadata.metadata().num_row_groups();
+    let ranges: Vec<_> = row_groups.map(|number| byte_range(&index, number, Some(&schema::SEARCH_COLUMNS))).collect();
+    let parts = objects.get_ranges(&path, &ranges).await?;
+    let parts = ranges.iter().map(|range| range.start).zip(parts).collect();
+    let chunks = Chunks::new(entry.bytes, parts);
+    blocking(move || {
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, index.metadata.clone())
+            .with_projection(projection(&index, &schema::SEARCH_COLUMNS))
+            .with_batch_size(schema::ROW_GROUP_ROWS)
+            .build()?;
+        Ok(reader.collect::<Result<Vec<_>, _>>()?)
+    })
+    .await
+}
+
+/// Runs decoding where it does not hold up requests.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::Block(format!("decoding failed: {error}")))?
+}
+
+/// Where a row group's columns lie; they are contiguous.
+fn byte_range(index: &BlockIndex, row_group: usize, columns: Option<&[&str]>) -> Range<u64> {
+    let row_group = index.metadata.metadata().row_group(row_group);
+    let mut range = u64::MAX..0;
+    for column in row_group.columns() {
+        let root = column.column_path().parts().first().map(String::as_str).unwrap_or_default();
+        if columns.is_none_or(|columns| columns.contains(&root)) {
+            let (start, length) = column.byte_range();
+            range = range.start.min(start)..range.end.max(start + length);
+        }
+    }
+    range
+}
+
+/// The rows of a trace within the given row groups: they are sorted by trace id, so they are consecutive.
+fn rows_of_trace(
+    index: &BlockIndex,
+    chunks: Chunks,
+    row_groups: &[usize],
+    trace_id: TraceId,
+) -> Result<Option<Range<usize>>, Error> {
+    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, index.metadata.clone())
+        .with_row_groups(row_groups.to_vec())
+        .with_projection(projection(index, &[schema::TRACE_ID]))
+        .with_batch_size(schema::ROW_GROUP_ROWS * row_groups.len().max(1))
+        .build()?;
+    let batch = collect(reader)?;
+    let ids = decode::column(&batch, schema::TRACE_ID)?;
+    let ids = arrow::array::AsArray::as_fixed_size_binary_opt(ids).ok_or_else(|| Error::Corrupt {
+        what: "a block".to_owned(),
+        why: "trace ids are not fixed-size binary".to_owned(),
+    })?;
+    let rows: Vec<usize> = (0..batch.num_rows()).collect();
+    let wanted = &trace_id.as_bytes()[..];
+    let first = rows.partition_point(|row| ids.value(*row) < wanted);
+    let last = rows.partition_point(|row| ids.value(*row) <= wanted);
+    Ok((first < last).then_some(first..last))
+}
+
+fn projection(index: &BlockIndex, columns: &[&str]) -> ProjectionMask {
+    let roots = index.metadata.parquet_schema().root_schema().get_fields().iter().enumerate();
+    let wanted = roots.filter(|(_, field)| columns.contains(&field.name())).map(|(at, _)| at);
+    ProjectionMask::roots(index.metadata.parquet_schema(), wanted)
+}
+
+fn collect(reader: ParquetRecordBatchReader) -> Result<RecordBatch, Error> {
+    let schema = arrow::array::RecordBatchReader::schema(&reader);
+    let batches = reader.collect::<Result<Vec<_>, _>>()?;
+    Ok(concat_batches(&schema, &batches)?)
+}

@@ -1,0 +1,203 @@
+//! The one thread that writes to the hot tier: it groups waiting batches, syncs once, answers all of them.
+//!
+//! Owns the open window: only this thread adds to it and seals it, so a sealed window takes no late write.
+//! After the answer a batch goes on to be turned into columns; a full queue there shows as bytes in flight.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use proto::CheckedRequest;
+use rocksdb::WriteBatch;
+use tokio::sync::oneshot;
+
+use super::{HotDb, HotWindow, keys};
+use crate::budget::Permit;
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::view::Views;
+use crate::window::LiveWindow;
+use crate::{Error, Settings};
+
+/// Compressed bytes that one sync may serve: what a disk writes in a few milliseconds.
+const GROUP_BYTES_MAX: usize = 4 << 20;
+
+/// A batch on its way in.
+pub(crate) struct Append {
+    pub(crate) request: CheckedRequest,
+    /// The request as the hot tier keeps it.
+    pub(crate) value: Vec<u8>,
+    pub(crate) permit: Permit,
+    pub(crate) done: oneshot::Sender<Result<(), Error>>,
+}
+
+/// What happens after the answer, in the order of the hot tier.
+pub(crate) enum Committed {
+    /// A batch of this window is durable.
+    Batch(Arc<LiveWindow>, CheckedRequest, Permit),
+    /// No more batches of this window will come.
+    Sealed(Arc<LiveWindow>),
+}
+
+/// The writing thread's state.
+pub(crate) struct Committer {
+    pub(crate) db: Arc<HotDb>,
+    pub(crate) settings: Settings,
+    pub(crate) views: Arc<Views>,
+    pub(crate) health: Health,
+    pub(crate) metrics: Metrics,
+    pub(crate) next: Sender<Committed>,
+    pub(crate) window: OpenWindow,
+}
+
+/// The window that batches are added to.
+pub(crate) struct OpenWindow {
+    live: Arc<LiveWindow>,
+    batches: u64,
+    spans: u64,
+    bytes: u64,
+    /// When the first batch came.
+    since: Option<Instant>,
+}
+
+impl OpenWindow {
+    pub(crate) const fn new(live: Arc<LiveWindow>) -> Self {
+        Self { live, batches: 0, spans: 0, bytes: 0, since: None }
+    }
+}
+
+impl Committer {
+    /// Serves batches until all senders are gone.
+    pub(crate) fn run(mut self, batches: &Receiver<Append>) {
+        loop {
+            match batches.recv_timeout(self.until_too_old()) {
+                Ok(first) => self.commit(first, batches),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if self.window_is_full()
+                && let Err(error) = self.seal()
+            {
+                self.fail(&error);
+            }
+        }
+    }
+
+    fn commit(&mut self, first: Append, batches: &Receiver<Append>) {
+        let mut group = vec![first];
+        let mut bytes = group[0].value.len();
+        while bytes < GROUP_BYTES_MAX
+            && let Ok(append) = batches.try_recv()
+        {
+            bytes += append.value.len();
+            group.push(append);
+        }
+        let started = Instant::now();
+        let written = self.health.check().or_else(closing_is_fine).and_then(|()| self.write(&group));
+        self.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
+        if let Err(error) = &written
+            && !self.health.is_poisoned()
+        {
+            self.fail(error);
+        }
+        for append in group {
+            let answer = written.clone();
+            if answer.is_ok() {
+                self.count(&append);
+                // The receiver ends after this thread.
+                let _ = self.next.send(Committed::Batch(Arc::clone(&self.window.live), append.request, append.permit));
+            }
+            // A client that went away does not hear it.
+            let _ = append.done.send(answer);
+        }
+    }
+
+    fn write(&self, group: &[Append]) -> Result<(), Error> {
+        let family = self.db.window(self.window.live.hot.id)?;
+        let mut batch = WriteBatch::default();
+        for (number, append) in (self.window.batches..).zip(group) {
+            batch.put_cf(&family, keys::batch(number), &append.value);
+            for trace_id in append.request.trace_ids() {
+                batch.put_cf(&family, keys::trace(*trace_id, number), []);
+            }
+        }
+        self.db.write_synced(batch)?;
+        self.metrics.commits.inc();
+        Ok(())
+    }
+
+    fn count(&mut self, append: &Append) {
+        let (spans, bytes) = (append.request.span_count() as u64, append.request.bytes().len() as u64);
+        self.window.since.get_or_insert_with(Instant::now);
+        self.window.batches += 1;
+        self.window.spans += spans;
+        self.window.bytes += bytes;
+        self.metrics.batches.inc();
+        self.metrics.spans.inc_by(spans);
+        self.metrics.batch_bytes.inc_by(bytes);
+        self.metrics.open_window_spans.set(self.window.spans as i64);
+    }
+
+    fn until_too_old(&self) -> Duration {
+        match self.window.since {
+            Some(since) => self.settings.window_age_max.saturating_sub(since.elapsed()),
+            // Nothing can grow old before a batch comes.
+            None => Duration::from_secs(3600),
+        }
+    }
+
+    fn window_is_full(&self) -> bool {
+        let window = &self.window;
+        window.spans >= self.settings.window_spans_max
+            || window.bytes >= self.settings.window_bytes_max
+            || window.since.is_some_and(|since| since.elapsed() >= self.settings.window_age_max)
+    }
+
+    fn seal(&mut self) -> Result<(), Error> {
+        let id = self.window.live.hot.id + 1;
+        self.db.create_window(id)?;
+        let live = LiveWindow::new(HotWindow::new(Arc::clone(&self.db), id));
+        let sealed = std::mem::replace(&mut self.window, OpenWindow::new(Arc::clone(&live)));
+        self.views.change(|view| {
+            view.hot.push(Arc::clone(&live.hot));
+            view.live.push(live);
+        });
+        self.metrics.open_window_spans.set(0);
+        self.metrics.windows_waiting.inc();
+        // The receiver ends after this thread.
+        let _ = self.next.send(Committed::Sealed(sealed.live));
+        Ok(())
+    }
+
+    fn fail(&self, error: &Error) {
+        self.metrics.poisoned.set(1);
+        self.health.poison(error);
+    }
+}
+
+/// What was accepted before the store began to close is still written.
+fn closing_is_fine(error: Error) -> Result<(), Error> {
+    match error {
+        Error::Closing => Ok(()),
+        error => Err(error),
+    }
+}
+
+/// Turns durable batches into columns and passes sealed windows on, until the writing thread is gone.
+pub(crate) fn build_columns(
+    committed: &Receiver<Committed>,
+    sealed: &tokio::sync::mpsc::UnboundedSender<Arc<LiveWindow>>,
+) {
+    for step in committed {
+        match step {
+            Committed::Batch(window, request, permit) => {
+                window.write().push_request(&request);
+                drop(permit);
+            }
+            Committed::Sealed(window) => {
+                // The receiver is gone when the store closes; the window is found again at the next start.
+                let _ = sealed.send(window);
+            }
+        }
+    }
+}

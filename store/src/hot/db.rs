@@ -1,0 +1,197 @@
+//! RocksDB as the hot tier uses it: options, column families, the few settings that outlive a window.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rocksdb::{
+    BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DBWithThreadMode, MultiThreaded, Options,
+    ReadOptions, SliceTransform, WriteBatch, WriteOptions,
+};
+
+use super::keys;
+use crate::Error;
+
+pub(crate) type Rocks = DBWithThreadMode<MultiThreaded>;
+
+/// Names a window for good: never used again, not even after the window is gone.
+pub(crate) type WindowId = u64;
+
+/// Column family of the local copies of block indexes, keyed by block id.
+const BLOCK_INDEXES: &str = "block-indexes";
+
+/// Shared by all column families: index and filter blocks, and the batches that were just asked for.
+const BLOCK_CACHE_BYTES: usize = 16 << 20;
+
+/// One window's memtable: two of them hold a whole window of the default size.
+const MEMTABLE_BYTES: usize = 8 << 20;
+
+/// Files open at once; a window has one or two.
+const OPEN_FILES_MAX: i32 = 256;
+
+/// Bits per trace id in the filter of a window's file: 1 % false positives.
+const FILTER_BITS: f64 = 10.0;
+
+/// The opened database.
+pub(crate) struct HotDb {
+    rocks: Rocks,
+    cache: Cache,
+}
+
+impl HotDb {
+    /// Opens or creates the database in `dir`, with the ids of the windows found there, oldest first.
+    pub(crate) fn open(dir: &Path) -> Result<(Arc<Self>, Vec<WindowId>), Error> {
+        std::fs::create_dir_all(dir).map_err(|error| Error::Io {
+            what: format!("creating the hot tier's folder {}", dir.display()),
+            why: error.to_string(),
+        })?;
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        options.set_max_open_files(OPEN_FILES_MAX);
+        options.set_keep_log_file_num(4);
+        options.set_max_log_file_size(4 << 20);
+        options.set_wal_recovery_mode(rocksdb::DBRecoveryMode::PointInTime);
+        let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
+
+        let mut names = Rocks::list_cf(&options, dir).unwrap_or_default();
+        for always in ["default", BLOCK_INDEXES] {
+            if !names.iter().any(|name| name == always) {
+                names.push(always.to_owned());
+            }
+        }
+        let mut windows: Vec<WindowId> = names.iter().filter_map(|name| parse_window_name(name)).collect();
+        windows.sort_unstable();
+        let families = names.into_iter().map(|name| {
+            let options =
+                if parse_window_name(&name).is_some() { window_options(&cache) } else { small_options(&cache) };
+            ColumnFamilyDescriptor::new(name, options)
+        });
+        let rocks = Rocks::open_cf_descriptors(&options, dir, families)?;
+        Ok((Arc::new(Self { rocks, cache }), windows))
+    }
+
+    /// A value that belongs to no window.
+    pub(crate) fn meta(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.rocks.get(key)?)
+    }
+
+    /// Sets a value that belongs to no window, synced.
+    pub(crate) fn set_meta(&self, key: &str, value: &[u8]) -> Result<(), Error> {
+        Ok(self.rocks.put_opt(key, value, &synced())?)
+    }
+
+    /// The local copy of a block's index.
+    pub(crate) fn block_index(&self, block_id: &str) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.rocks.get_cf(&self.family(BLOCK_INDEXES)?, block_id)?)
+    }
+
+    /// Keeps a copy of a block's index. Not synced: what is lost is read from the block again.
+    pub(crate) fn set_block_index(&self, block_id: &str, index: &[u8]) -> Result<(), Error> {
+        Ok(self.rocks.put_cf(&self.family(BLOCK_INDEXES)?, block_id, index)?)
+    }
+
+    /// Makes room for a window.
+    pub(crate) fn create_window(&self, id: WindowId) -> Result<(), Error> {
+        Ok(self.rocks.create_cf(window_name(id), &window_options(&self.cache))?)
+    }
+
+    /// Removes a window and all its files. Readers that hold its column family keep reading until they let go.
+    pub(crate) fn drop_window(&self, id: WindowId) -> Result<(), Error> {
+        Ok(self.rocks.drop_cf(&window_name(id))?)
+    }
+
+    /// Writes a sealed window's memtable to its file, so that its part of the log can go.
+    pub(crate) fn flush_window(&self, id: WindowId) -> Result<(), Error> {
+        Ok(self.rocks.flush_cf(&self.window(id)?)?)
+    }
+
+    /// The column family of a window.
+    pub(crate) fn window(&self, id: WindowId) -> Result<Arc<BoundColumnFamily<'_>>, Error> {
+        self.family(&window_name(id))
+    }
+
+    /// Writes and syncs: what is in `batch` survives a power cut when this returns.
+    pub(crate) fn write_synced(&self, batch: WriteBatch) -> Result<(), Error> {
+        Ok(self.rocks.write_opt(batch, &synced())?)
+    }
+
+    /// The database itself, for reads.
+    pub(crate) const fn rocks(&self) -> &Rocks {
+        &self.rocks
+    }
+
+    /// Read options for a scan of one trace's index keys.
+    pub(crate) fn prefix_read() -> ReadOptions {
+        let mut options = ReadOptions::default();
+        options.set_prefix_same_as_start(true);
+        options
+    }
+
+    /// Bytes of a window: its files and what is still in memory.
+    pub(crate) fn window_bytes(&self, id: WindowId) -> u64 {
+        let Ok(family) = self.window(id) else { return 0 };
+        ["rocksdb.total-sst-files-size", "rocksdb.cur-size-active-mem-table"]
+            .iter()
+            .filter_map(|property| self.rocks.property_int_value_cf(&family, *property).ok().flatten())
+            .sum()
+    }
+
+    fn family(&self, name: &str) -> Result<Arc<BoundColumnFamily<'_>>, Error> {
+        self.rocks.cf_handle(name).ok_or_else(|| Error::Corrupt {
+            what: "the hot tier".to_owned(),
+            why: format!("its column family {name} is missing"),
+        })
+    }
+}
+
+fn synced() -> WriteOptions {
+    let mut options = WriteOptions::default();
+    options.set_sync(true);
+    options
+}
+
+fn window_name(id: WindowId) -> String {
+    format!("window-{id:016x}")
+}
+
+fn parse_window_name(name: &str) -> Option<WindowId> {
+    WindowId::from_str_radix(name.strip_prefix("window-")?, 16).ok()
+}
+
+fn small_options(cache: &Cache) -> Options {
+    let mut options = Options::default();
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(cache);
+    options.set_block_based_table_factory(&table);
+    options.set_write_buffer_size(4 << 20);
+    options
+}
+
+/// Batches are compressed already and trace ids are random, so files are written as they are; a window is written once
+/// and dropped whole, so nothing is ever compacted.
+fn window_options(cache: &Cache) -> Options {
+    let mut options = Options::default();
+    options.set_write_buffer_size(MEMTABLE_BYTES);
+    options.set_compression_type(rocksdb::DBCompressionType::None);
+    options.set_disable_auto_compactions(true);
+    options.set_prefix_extractor(SliceTransform::create_fixed_prefix(keys::TRACE_PREFIX_LEN));
+    options.set_memtable_prefix_bloom_ratio(0.05);
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(cache);
+    table.set_cache_index_and_filter_blocks(true);
+    table.set_bloom_filter(FILTER_BITS, false);
+    table.set_whole_key_filtering(false);
+    options.set_block_based_table_factory(&table);
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn window_names_round_trip() {
+        assert_eq!(parse_window_name(&window_name(0x1f)), Some(0x1f));
+        assert_eq!(parse_window_name(BLOCK_INDEXES), None);
+    }
+}

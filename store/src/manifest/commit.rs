@@ -1,0 +1,115 @@
+//! Reads and writes manifests.
+//!
+//! A commit is one put under a name that never existed. Crash points: before the put, the manifest before it counts and
+//! the new block is an orphan; after it, the new manifest counts whether or not anybody heard of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+
+use super::{Manifest, Manifests, VERSION};
+use crate::Error;
+use crate::cold::{BlockId, paths};
+
+/// Manifests that stay behind the newest: what a reader on another node may still be about to get.
+const OLD_MANIFESTS_KEPT: u64 = 8;
+
+/// The manifests in the object store.
+pub(crate) struct ManifestStore {
+    objects: Arc<dyn ObjectStore>,
+    writer: String,
+    fenced: AtomicBool,
+}
+
+impl ManifestStore {
+    /// For the writer with this id.
+    pub(crate) fn new(objects: Arc<dyn ObjectStore>, writer: String) -> Self {
+        Self { objects, writer, fenced: AtomicBool::new(false) }
+    }
+
+    /// Tries whether the object store refuses to create what exists, and if so relies on it as a fence.
+    pub(crate) async fn probe_conditional_puts(&self) -> Result<bool, Error> {
+        let path = paths::probe(&self.writer, BlockId::generate());
+        let create = || self.objects.put_opts(&path, PutPayload::from_static(b"probe"), PutMode::Create.into());
+        let first = create().await;
+        let second = create().await;
+        let refused = matches!(second, Err(object_store::Error::AlreadyExists { .. }));
+        if first.is_ok() || refused {
+            self.objects.delete(&path).await?;
+        }
+        match first {
+            Ok(_) => {}
+            Err(object_store::Error::NotImplemented { .. }) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        self.fenced.store(refused, Ordering::Relaxed);
+        Ok(refused)
+    }
+
+    /// The newest manifest of every writer.
+    pub(crate) async fn load(&self) -> Result<Manifests, Error> {
+        let mut newest: BTreeMap<String, u64> = BTreeMap::new();
+        let mut objects = self.objects.list(Some(&paths::manifests()));
+        while let Some(object) = objects.try_next().await? {
+            if let Some((writer, number)) = paths::parse_manifest(&object.location) {
+                let known = newest.entry(writer).or_default();
+                *known = number.max(*known);
+            }
+        }
+        let mut manifests = Manifests::new();
+        for (writer, number) in newest {
+            let path = paths::manifest(&writer, number);
+            let bytes = self.objects.get(&path).await?.bytes().await?;
+            manifests.insert(writer, Arc::new(parse(&path, &bytes)?));
+        }
+        Ok(manifests)
+    }
+
+    /// Makes `manifest` the newest of this writer.
+    pub(crate) async fn commit(&self, manifest: &Manifest) -> Result<(), Error> {
+        let path = paths::manifest(&self.writer, manifest.number);
+        let json = serde_json::to_vec(manifest)
+            .map_err(|error| Error::Block(format!("writing manifest {}: {error}", manifest.number)))?;
+        let mode = if self.fenced.load(Ordering::Relaxed) { PutMode::Create } else { PutMode::Overwrite };
+        let options = PutOptions::from(mode);
+        match self.objects.put_opts(&path, PutPayload::from(json.clone()), options).await {
+            Ok(_) => {}
+            Err(object_store::Error::AlreadyExists { .. }) => {
+                // A put whose answer was lost and that was tried again finds itself.
+                let there = self.objects.get(&path).await?.bytes().await?;
+                if there != json {
+                    return Err(Error::Poisoned(format!(
+                        "another process writes manifests as {}: it wrote number {}; give each node its own data folder",
+                        self.writer, manifest.number
+                    )));
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        self.remove_old(manifest.number).await;
+        Ok(())
+    }
+
+    /// What is left behind is only untidy, so a failure is not passed on.
+    async fn remove_old(&self, newest: u64) {
+        let Some(old) = newest.checked_sub(OLD_MANIFESTS_KEPT).filter(|old| *old > 0) else { return };
+        let path = paths::manifest(&self.writer, old);
+        match self.objects.delete(&path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+            Err(error) => tracing::debug!(%path, %error, "an old manifest stays behind"),
+        }
+    }
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<Manifest, Error> {
+    let corrupt = |why: String| Error::Corrupt { what: format!("manifest {path}"), why };
+    let manifest: Manifest = serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
+    if manifest.version != VERSION {
+        return Err(corrupt(format!("version {}, this program reads {VERSION}", manifest.version)));
+    }
+    Ok(manifest)
+}

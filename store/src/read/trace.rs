@@ -1,0 +1,66 @@
+//! All spans of one trace.
+
+use futures::stream::{StreamExt, TryStreamExt};
+use model::Span;
+use proto::TraceId;
+
+use super::Shared;
+use crate::cold::{BlockEntry, reader};
+use crate::hot::lookup;
+use crate::view::View;
+use crate::{Error, convert};
+
+/// Blocks that are asked at the same time.
+const BLOCKS_AT_ONCE: usize = 8;
+
+impl Shared {
+    pub(super) async fn trace(&self, view: &std::sync::Arc<View>, trace_id: TraceId) -> Result<Vec<Span>, Error> {
+        let hot = std::sync::Arc::clone(view);
+        let from_hot = tokio::task::spawn_blocking(move || hot_spans(&hot, trace_id));
+        let mut spans = from_hot.await.map_err(|error| Error::Block(format!("reading the hot tier: {error}")))??;
+
+        let candidates = view
+            .manifests
+            .values()
+            .flat_map(|manifest| manifest.blocks.iter().map(move |block| (&manifest.writer, block)))
+            .filter(|(writer, block)| may_have(block, trace_id) && !self.is_still_hot(view, writer, block))
+            .map(|(_, block)| block);
+        let from_cold: Vec<Vec<Span>> = futures::stream::iter(candidates)
+            .map(|block| async move {
+                let index = self.indexes.get(block).await?;
+                reader::spans_of_trace(&self.objects, block, index, trace_id).await
+            })
+            .buffer_unordered(BLOCKS_AT_ONCE)
+            .try_collect()
+            .await?;
+        spans.extend(from_cold.into_iter().flatten());
+        Ok(each_once(spans))
+    }
+
+    /// Whether the hot tier still has all that a block has, so that the block need not be read.
+    fn is_still_hot(&self, view: &View, writer: &str, block: &BlockEntry) -> bool {
+        writer == self.writer && block.windows.iter().all(|id| view.hot.iter().any(|window| window.id == *id))
+    }
+}
+
+fn may_have(block: &BlockEntry, trace_id: TraceId) -> bool {
+    block.trace_id_min <= trace_id && trace_id <= block.trace_id_max
+}
+
+fn hot_spans(view: &View, trace_id: TraceId) -> Result<Vec<Span>, Error> {
+    let mut spans = Vec::new();
+    for window in &view.hot {
+        for request in lookup::batches_of_trace(window, trace_id)? {
+            convert::spans_of_trace(&request, trace_id, &mut spans);
+        }
+    }
+    Ok(spans)
+}
+
+/// Of spans with the same id the one that ends last; by start.
+pub(super) fn each_once(mut spans: Vec<Span>) -> Vec<Span> {
+    spans.sort_by_key(|span| (span.span_id, std::cmp::Reverse(span.end)));
+    spans.dedup_by_key(|span| span.span_id);
+    spans.sort_by_key(|span| (span.start, span.span_id));
+    spans
+}

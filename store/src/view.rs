@@ -1,0 +1,48 @@
+//! What exists at one instant, over all tiers, as one value: a reader that holds it sees every span where it was then.
+//!
+//! A window leaves `live` in the same step in which its block enters `manifests`, so no reader finds it in both or in
+//! neither. A retired window's column family stays until the last view that names it is gone.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+
+use crate::hot::HotWindow;
+use crate::manifest::Manifests;
+use crate::window::LiveWindow;
+
+/// All tiers at one instant.
+#[derive(Clone)]
+pub(crate) struct View {
+    /// Windows whose spans are in no block, oldest first; the last one is open.
+    pub(crate) live: Vec<Arc<LiveWindow>>,
+    /// Windows whose batches are in the hot tier, oldest first: all live ones, and those not yet retired.
+    pub(crate) hot: Vec<Arc<HotWindow>>,
+    /// The cold tier.
+    pub(crate) manifests: Manifests,
+}
+
+/// The current view.
+pub(crate) struct Views {
+    current: ArcSwap<View>,
+    changing: Mutex<()>,
+}
+
+impl Views {
+    pub(crate) fn new(view: View) -> Arc<Self> {
+        Arc::new(Self { current: ArcSwap::from_pointee(view), changing: Mutex::new(()) })
+    }
+
+    /// The view of this instant.
+    pub(crate) fn load(&self) -> Arc<View> {
+        self.current.load_full()
+    }
+
+    /// Replaces the view by a changed copy, one change at a time.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut View)) {
+        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut view = View::clone(&self.current.load());
+        change(&mut view);
+        self.current.store(Arc::new(view));
+    }
+}

@@ -1,0 +1,35 @@
+//! The open window and those not yet offloaded, as columns in memory: searched live, and what blocks are made of.
+//!
+//! Columns are a function of the batches in the hot tier: filled after the answer, rebuilt after a crash.
+//! Never touches a disk or an object store.
+
+pub(crate) mod attributes;
+pub(crate) mod columns;
+pub(crate) mod intern;
+pub(crate) mod sparse;
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+pub(crate) use columns::Columns;
+
+use crate::hot::HotWindow;
+
+/// A window whose spans are not in a block yet.
+pub(crate) struct LiveWindow {
+    pub(crate) hot: Arc<HotWindow>,
+    columns: RwLock<Columns>,
+}
+
+impl LiveWindow {
+    pub(crate) fn new(hot: Arc<HotWindow>) -> Arc<Self> {
+        Arc::new(Self { hot, columns: RwLock::new(Columns::default()) })
+    }
+
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Columns> {
+        self.columns.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Columns> {
+        self.columns.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

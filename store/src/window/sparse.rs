@@ -1,0 +1,44 @@
+//! A column in which most rows have no value.
+
+/// Values with their rows, rows ascending. A row may occur more than once.
+#[derive(Debug)]
+pub(crate) struct Sparse<T> {
+    pub(crate) rows: Vec<u32>,
+    pub(crate) values: Vec<T>,
+}
+
+impl<T> Default for Sparse<T> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), values: Vec::new() }
+    }
+}
+
+impl<T> Sparse<T> {
+    /// Appends; `row` is never less than the last one.
+    pub(crate) fn push(&mut self, row: u32, value: T) {
+        debug_assert!(self.rows.last().is_none_or(|last| *last <= row), "rows must ascend");
+        self.rows.push(row);
+        self.values.push(value);
+    }
+
+    /// Values there are.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Values with their rows.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        self.rows.iter().copied().zip(&self.values)
+    }
+}
+
+impl<T: Copy> Sparse<T> {
+    /// One slot per row, the first value of each.
+    pub(crate) fn dense(&self, row_count: usize) -> Vec<Option<T>> {
+        let mut dense = vec![None; row_count];
+        for (row, value) in self.iter() {
+            dense[row as usize].get_or_insert(*value);
+        }
+        dense
+    }
+}
