@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto::otlp::common::v1::{AnyValue, ArrayValue, InstrumentationScope, KeyValue, any_value};
+use proto::otlp::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
 use proto::otlp::trace::v1::span::{Event, Link, SpanKind};
 use proto::otlp::trace::v1::status::StatusCode;
 use proto::otlp::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
@@ -32,8 +32,6 @@ pub enum Fact {
     Double(f64),
     /// A truth value.
     Bool(bool),
-    /// Several strings.
-    Texts(&'static [&'static str]),
 }
 
 impl From<&str> for Fact {
@@ -90,9 +88,6 @@ fn any_value(value: Fact) -> AnyValue {
         Fact::Int(number) => any_value::Value::IntValue(number),
         Fact::Double(number) => any_value::Value::DoubleValue(number),
         Fact::Bool(truth) => any_value::Value::BoolValue(truth),
-        Fact::Texts(texts) => any_value::Value::ArrayValue(ArrayValue {
-            values: texts.iter().map(|text| any_value(Fact::Text(Cow::Borrowed(text)))).collect(),
-        }),
     };
     AnyValue { value: Some(value) }
 }

@@ -73,8 +73,9 @@ fn errors_are_recorded_with_an_exception() {
 
 #[test]
 fn a_failed_creation_ends_at_its_failed_step() {
-    let failed: Vec<_> =
-        many(provisioning::create_instance, 300).into_iter().filter(|spans| has_error(spans)).collect();
+    // The reconcile that follows can fail on its own; the root is the first span.
+    let is_failed = |spans: &Vec<EmittedSpan>| has_error(&spans[..1]);
+    let failed: Vec<_> = many(provisioning::create_instance, 300).into_iter().filter(is_failed).collect();
     assert!(failed.len() > 10, "{} of 300 failed", failed.len());
     for spans in failed {
         assert!(spans.iter().all(|s| s.span.name != "Register endpoints"), "went on after its failure");
