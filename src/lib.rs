@@ -1,3 +1,4 @@
 //! The parts of the `spanhold` binary.
 
 pub mod demo;
+pub mod load;

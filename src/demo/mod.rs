@@ -23,7 +23,7 @@ use std::time::{Duration, SystemTime};
 use proto::UnixNanos;
 
 use reference::{CREATE_INSTANCE_NAME, ReferenceIds, SELECT_USER_NAME};
-use send::{Delivered, SendError, Senders};
+use send::{SendError, Senders};
 use traffic::{Traffic, TrafficSettings};
 
 /// How far virtual time moves at once through the past: small enough that a step's spans need little memory.
@@ -69,14 +69,14 @@ pub enum DemoError {
     Output(#[from] std::io::Error),
 }
 
-/// Sends the past, then lives on until `shutdown`; with `--once`, ends after the past. What it delivered.
+/// Sends the past, then lives on until `shutdown`; with `--once`, ends after the past.
 ///
 /// # Errors
 /// When the server refuses spans for good or does not answer for ten minutes.
-pub async fn run(options: DemoOptions, shutdown: impl Future<Output = ()>) -> Result<Delivered, DemoError> {
+pub async fn run(options: DemoOptions, shutdown: impl Future<Output = ()>) -> Result<(), DemoError> {
     if options.print_reference {
         print_reference(options.seed, &mut std::io::stdout())?;
-        return Ok(Delivered::default());
+        return Ok(());
     }
     let mut senders = Senders::new(&options.endpoint)?;
     let ended = tokio::select! {
@@ -85,8 +85,7 @@ pub async fn run(options: DemoOptions, shutdown: impl Future<Output = ()>) -> Re
     };
     let delivered = senders.delivered();
     tracing::info!(spans = delivered.spans, rejected = delivered.rejected, requests = delivered.requests, "demo ended");
-    ended?;
-    Ok(delivered)
+    Ok(ended?)
 }
 
 async fn drive(options: &DemoOptions, senders: &mut Senders) -> Result<(), SendError> {

@@ -142,16 +142,9 @@ impl Traffic {
 
     /// Lets everything happen up to `now`; the spans that became ready, in that order.
     pub fn advance_to(&mut self, now: UnixNanos) -> Vec<EmittedSpan> {
-        loop {
-            let (at, next) = self.next();
-            if at > now {
-                break;
-            }
-            match next {
-                Next::Frequent => self.happen_frequent(at),
-                Next::Rare(position) => self.happen_rare(at, position),
-                Next::Reference => self.repeat_references(at),
-            }
+        while self.next().0 <= now {
+            let spans = self.next_operation();
+            self.wait(spans);
         }
         let mut ready = Vec::new();
         while let Some(Reverse(waiting)) = self.waiting.peek() {
@@ -163,6 +156,30 @@ impl Traffic {
             }
         }
         ready
+    }
+
+    /// The next operation at once, with spans that are not ready yet; for whoever needs whole traces. Do not mix with
+    /// [`Self::advance_to`], which would not give these spans again.
+    pub fn next_operation(&mut self) -> Vec<EmittedSpan> {
+        let (at, next) = self.next();
+        match next {
+            Next::Frequent => {
+                let operation = *self.dice.pick_weighted(&FREQUENT);
+                let spans = self.happen(at, operation);
+                self.next_frequent = after(at, self.dice.until_next(self.rate));
+                spans
+            }
+            Next::Rare(position) => {
+                let (operation, per_hour) = RARE[position];
+                let spans = self.happen(at, operation);
+                self.next_rare[position] = after(at, self.dice.until_next(per_hour / SECS_PER_HOUR));
+                spans
+            }
+            Next::Reference => {
+                self.next_reference = after(at, REFERENCE_PERIOD);
+                self.repeat_references(at)
+            }
+        }
     }
 
     /// Spans of operations that are under way.
@@ -181,34 +198,20 @@ impl Traffic {
         if self.next_reference < earliest.0 { (self.next_reference, Next::Reference) } else { earliest }
     }
 
-    fn happen_frequent(&mut self, at: UnixNanos) {
-        let operation = *self.dice.pick_weighted(&FREQUENT);
-        self.happen(at, operation);
-        self.next_frequent = after(at, self.dice.until_next(self.rate));
-    }
-
-    fn happen_rare(&mut self, at: UnixNanos, position: usize) {
-        let (operation, per_hour) = RARE[position];
-        self.happen(at, operation);
-        self.next_rare[position] = after(at, self.dice.until_next(per_hour / SECS_PER_HOUR));
-    }
-
-    fn happen(&mut self, at: UnixNanos, operation: Operation) {
+    fn happen(&mut self, at: UnixNanos, operation: Operation) -> Vec<EmittedSpan> {
         let mut scene = Scene { fleet: &self.fleet, dice: &mut self.dice, start: at };
         let mut spans = operation(&mut scene);
         if self.has_oddities {
             oddity::afflict(&mut scene, &mut spans);
         }
-        self.wait(spans);
+        spans
     }
 
-    fn repeat_references(&mut self, at: UnixNanos) {
+    fn repeat_references(&mut self, at: UnixNanos) -> Vec<EmittedSpan> {
         let create_instance_end = after(at, reference::CREATE_INSTANCE[0].duration);
-        let create_instance = reference::create_instance(&self.fleet, &mut self.dice, create_instance_end);
-        let select_user = reference::select_user(&self.fleet, &mut self.dice, at);
-        self.wait(create_instance);
-        self.wait(select_user);
-        self.next_reference = after(at, REFERENCE_PERIOD);
+        let mut spans = reference::create_instance(&self.fleet, &mut self.dice, create_instance_end);
+        spans.extend(reference::select_user(&self.fleet, &mut self.dice, at));
+        spans
     }
 
     fn wait(&mut self, spans: Vec<EmittedSpan>) {
