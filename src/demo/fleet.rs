@@ -1,0 +1,402 @@
+//! The fleet that the demo pretends to run: regions, control-plane services, tenants and database instances.
+//!
+//! Owns who sends spans (an [`Emitter`] is one process with its resource) and what they can be about. Never makes a span.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proto::otlp::resource::v1::Resource;
+
+use super::dice::Dice;
+use super::span::{Fact, key_value};
+
+/// Instances of the demo's fleet: enough for charts by region and engine, few enough that each has a history.
+pub const INSTANCE_COUNT: usize = 60;
+
+const TENANT_COUNT: usize = 20;
+/// How much more the first tenant owns than the n-th: `n^-1.1`, the usual skew of customers.
+const TENANT_ZIPF_EXPONENT: f64 = 1.1;
+/// Hosts with a badly set clock are rare; one agent in this fleet is off by this much.
+const SKEWED_CLOCK_NANOS: i64 = 35_000_000;
+
+/// The region whose provisioner and operator run the newer version, in which waiting for pods takes longer.
+pub const CANARY_REGION: usize = 2;
+
+const REGIONS: [(&str, [&str; 3]); 4] = [
+    ("eu-central-1", ["eu-central-1a", "eu-central-1b", "eu-central-1c"]),
+    ("eu-west-1", ["eu-west-1a", "eu-west-1b", "eu-west-1c"]),
+    ("us-east-1", ["us-east-1a", "us-east-1b", "us-east-1c"]),
+    ("ap-southeast-2", ["ap-southeast-2a", "ap-southeast-2b", "ap-southeast-2c"]),
+];
+
+/// Services that run once per region: name, instrumentation scope, version, version in the canary region.
+const REGIONAL_SERVICES: [(&str, &str, &str, &str); 12] = [
+    ("api-gateway", "dbaas/gateway", "4.7.2", "4.7.2"),
+    ("control-api", "dbaas/control-api", "3.18.0", "3.18.0"),
+    ("workflow-engine", "dbaas/workflow", "2.9.4", "2.9.4"),
+    ("scheduler", "dbaas/scheduler", "1.12.1", "1.12.1"),
+    ("provisioner", "dbaas/provisioner", "2.14.0", "2.15.0"),
+    ("k8s-operator", "dbaas-operator", "0.31.2", "0.32.0"),
+    ("backup-runner", "dbaas/backup", "1.6.3", "1.6.3"),
+    ("failover-controller", "dbaas/failover", "1.22.0", "1.22.0"),
+    ("dns-controller", "dbaas/dns", "0.9.8", "0.9.8"),
+    ("health-monitor", "dbaas/health", "2.1.0", "2.1.0"),
+    ("sql-proxy", "dbaas/sql-proxy", "5.3.1", "5.3.1"),
+    ("pooler", "dbaas/pooler", "1.4.0", "1.4.0"),
+];
+
+const ENGINES: [(Engine, f64); 3] = [(Engine::Postgresql, 0.70), (Engine::Mysql, 0.22), (Engine::Mongodb, 0.08)];
+const PLANS: [(&str, f64); 6] =
+    [("dev-1", 0.30), ("std-2", 0.28), ("std-4", 0.18), ("pro-8", 0.12), ("pro-16", 0.08), ("ent-32", 0.04)];
+const REPLICA_COUNTS: [(usize, f64); 3] = [(1, 0.30), (2, 0.60), (3, 0.10)];
+
+/// What kind of database an instance runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// PostgreSQL.
+    Postgresql,
+    /// MySQL.
+    Mysql,
+    /// MongoDB.
+    Mongodb,
+}
+
+impl Engine {
+    /// The value of `db.system.name`, which is also the `service.name` of the database's own spans
+    /// (`postgres` by custom for PostgreSQL).
+    #[must_use]
+    pub const fn system_name(self) -> &'static str {
+        match self {
+            Self::Postgresql => "postgresql",
+            Self::Mysql => "mysql",
+            Self::Mongodb => "mongodb",
+        }
+    }
+
+    const fn service(self) -> &'static str {
+        match self {
+            Self::Postgresql => "postgres",
+            Self::Mysql => "mysql",
+            Self::Mongodb => "mongodb",
+        }
+    }
+
+    const fn id_prefix(self) -> &'static str {
+        match self {
+            Self::Postgresql => "pg",
+            Self::Mysql => "my",
+            Self::Mongodb => "mg",
+        }
+    }
+
+    const fn port(self) -> i64 {
+        match self {
+            Self::Postgresql => 5432,
+            Self::Mysql => 3306,
+            Self::Mongodb => 27017,
+        }
+    }
+
+    const fn versions(self) -> &'static [&'static str] {
+        match self {
+            Self::Postgresql => &["14.19", "15.14", "16.10", "17.6", "18.1"],
+            Self::Mysql => &["8.0.43", "8.4.6", "9.4.0", "9.7.0"],
+            Self::Mongodb => &["6.0.25", "7.0.23", "8.0.13"],
+        }
+    }
+}
+
+/// One process that sends spans: what its SDK puts into the resource and the scope.
+#[derive(Debug, PartialEq)]
+pub struct Emitter {
+    /// Position in the fleet, unique.
+    pub id: usize,
+    /// `service.name`.
+    pub service: &'static str,
+    /// Instrumentation scope that the service's own code uses.
+    pub scope: &'static str,
+    /// `service.version`, also the scope's version.
+    pub version: String,
+    /// All resource attributes.
+    pub resource: Resource,
+    /// How far this host's clock is ahead.
+    pub clock_skew_nanos: i64,
+}
+
+/// A region with its control plane.
+#[derive(Debug)]
+pub struct Region {
+    /// `cloud.region`.
+    pub name: &'static str,
+    services: BTreeMap<&'static str, Arc<Emitter>>,
+}
+
+/// One host of an instance: the database and the agent beside it.
+#[derive(Debug)]
+pub struct Node {
+    /// `k8s.pod.name`.
+    pub pod: String,
+    /// The agent.
+    pub agent: Arc<Emitter>,
+    /// The database process.
+    pub database: Arc<Emitter>,
+}
+
+/// A customer's database.
+#[derive(Debug)]
+pub struct Instance {
+    /// `dbaas.instance.id`.
+    pub id: String,
+    /// What it runs.
+    pub engine: Engine,
+    /// The engine's version.
+    pub engine_version: &'static str,
+    /// Size class.
+    pub plan: &'static str,
+    /// Owner.
+    pub tenant: String,
+    /// Position in [`Fleet::regions`].
+    pub region: usize,
+    /// Data in bytes.
+    pub size_bytes: u64,
+    /// Primary first; never empty.
+    pub nodes: Vec<Node>,
+}
+
+impl Instance {
+    /// The node that takes writes (before a failover moves that).
+    #[must_use]
+    pub fn primary(&self) -> &Node {
+        &self.nodes[0]
+    }
+
+    /// The node that a failover promotes: the first standby, or the primary itself when it has none.
+    #[must_use]
+    pub fn standby(&self) -> &Node {
+        self.nodes.get(1).unwrap_or(&self.nodes[0])
+    }
+
+    /// `server.address` of its endpoint.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("{}.db.example.net", self.id)
+    }
+
+    /// `server.port`.
+    #[must_use]
+    pub fn port(&self) -> i64 {
+        self.engine.port()
+    }
+}
+
+/// Everything that exists.
+#[derive(Debug)]
+pub struct Fleet {
+    /// All regions.
+    pub regions: Vec<Region>,
+    /// All instances; the first one is PostgreSQL with a standby in the first region, and the reference traces are about it.
+    pub instances: Vec<Instance>,
+    emitter_count: usize,
+}
+
+impl Fleet {
+    /// The fleet of a seed; the same for every start time.
+    #[must_use]
+    pub fn new(seed: u64, instance_count: usize) -> Self {
+        let mut dice = Dice::new(seed, "fleet");
+        let mut fleet = Self { regions: Vec::new(), instances: Vec::new(), emitter_count: 0 };
+        for region in 0..REGIONS.len() {
+            let region = fleet.new_region(region, &mut dice);
+            fleet.regions.push(region);
+        }
+        let tenants = tenants_by_weight(&mut dice);
+        for position in 0..instance_count.max(1) {
+            let instance = fleet.new_instance(position, &tenants, &mut dice);
+            fleet.instances.push(instance);
+        }
+        fleet
+    }
+
+    /// The process of `service` in `region`. Services that run on an instance's nodes are reached through [`Instance::nodes`].
+    ///
+    /// # Panics
+    /// When the demo's code names a service that no region has.
+    #[must_use]
+    pub fn service(&self, region: usize, service: &str) -> &Arc<Emitter> {
+        &self.regions[region].services[service]
+    }
+
+    /// An instance by chance.
+    pub fn any_instance(&self, dice: &mut Dice) -> &Instance {
+        dice.pick(&self.instances)
+    }
+
+    /// An instance by chance that runs `engine`; the first instance is PostgreSQL, so there is always one of those.
+    pub fn any_instance_of(&self, engine: Engine, dice: &mut Dice) -> &Instance {
+        let matching: Vec<&Instance> = self.instances.iter().filter(|instance| instance.engine == engine).collect();
+        if matching.is_empty() { &self.instances[0] } else { *dice.pick(&matching) }
+    }
+
+    /// An instance by chance that has a standby; the first instance has one.
+    pub fn any_replicated_instance(&self, dice: &mut Dice) -> &Instance {
+        let replicated: Vec<&Instance> = self.instances.iter().filter(|instance| instance.nodes.len() > 1).collect();
+        *dice.pick(&replicated)
+    }
+
+    /// How many processes send spans.
+    #[must_use]
+    pub fn emitter_count(&self) -> usize {
+        self.emitter_count
+    }
+
+    fn new_region(&mut self, region: usize, dice: &mut Dice) -> Region {
+        let (name, zones) = REGIONS[region];
+        let mut services = BTreeMap::new();
+        for (service, scope, version, canary_version) in REGIONAL_SERVICES {
+            let version = if region == CANARY_REGION { canary_version } else { version };
+            let replica_set = dice.hex(9);
+            let place = Place {
+                region: name,
+                zone: *dice.pick(&zones),
+                cluster: format!("{name}-ctl"),
+                namespace: "dbaas-system".to_owned(),
+                pod: format!("{service}-{replica_set}-{}", dice.hex(5)),
+                host: format!("ctl-{}.{name}.internal", dice.hex(4)),
+            };
+            services.insert(service, self.new_emitter(service, scope, version, &place, 0));
+        }
+        Region { name, services }
+    }
+
+    fn new_instance(&mut self, position: usize, tenants: &[(String, f64)], dice: &mut Dice) -> Instance {
+        let is_reference = position == 0;
+        let engine = if is_reference { Engine::Postgresql } else { *dice.pick_weighted(&ENGINES) };
+        let node_count = if is_reference { 2 } else { *dice.pick_weighted(&REPLICA_COUNTS) };
+        let region = if is_reference { 0 } else { dice.below(REGIONS.len() as u64) as usize };
+        let engine_version = if is_reference { "17.6" } else { *dice.pick(engine.versions()) };
+        let id = format!("{}-{}", engine.id_prefix(), dice.hex(8));
+        let (region_name, zones) = REGIONS[region];
+        let first_zone = dice.below(zones.len() as u64) as usize;
+        let mut nodes = Vec::with_capacity(node_count);
+        for ordinal in 0..node_count {
+            let place = Place {
+                region: region_name,
+                zone: zones[(first_zone + ordinal) % zones.len()],
+                cluster: format!("{region_name}-data-{}", position % 2 + 1),
+                namespace: format!("db-{id}"),
+                pod: format!("{id}-{ordinal}"),
+                host: format!("node-{}.{region_name}.internal", dice.hex(5)),
+            };
+            // The last instance's standby is the one host whose clock is off.
+            let skew = if ordinal == 1 && position % 20 == 19 { SKEWED_CLOCK_NANOS } else { 0 };
+            nodes.push(Node {
+                agent: self.new_emitter("agent", "dbaas/agent", "1.30.0", &place, skew),
+                database: self.new_emitter(engine.service(), "dbaas/database", engine_version, &place, skew),
+                pod: place.pod,
+            });
+        }
+        Instance {
+            engine,
+            engine_version,
+            plan: *dice.pick_weighted(&PLANS),
+            tenant: dice.pick_weighted(tenants).clone(),
+            region,
+            // Lognormal around 40 GiB, at least 1 GiB.
+            size_bytes: ((40.0 * (1.2 * dice.normal()).exp()).clamp(1.0, 2048.0) * f64::from(1 << 30)) as u64,
+            nodes,
+            id,
+        }
+    }
+
+    fn new_emitter(
+        &mut self,
+        service: &'static str,
+        scope: &'static str,
+        version: &str,
+        place: &Place<'_>,
+        clock_skew_nanos: i64,
+    ) -> Arc<Emitter> {
+        let id = self.emitter_count;
+        self.emitter_count += 1;
+        let attributes = [
+            ("service.name", service),
+            ("service.namespace", "dbaas"),
+            ("service.version", version),
+            ("service.instance.id", &format!("{service}/{}", place.pod)),
+            ("deployment.environment.name", "production"),
+            ("cloud.provider", "aws"),
+            ("cloud.region", place.region),
+            ("cloud.availability_zone", place.zone),
+            ("k8s.cluster.name", &place.cluster),
+            ("k8s.namespace.name", &place.namespace),
+            ("k8s.pod.name", &place.pod),
+            ("host.name", &place.host),
+        ];
+        let attributes = attributes.into_iter().map(|(key, value)| key_value(key, Fact::from(value))).collect();
+        Arc::new(Emitter {
+            id,
+            service,
+            scope,
+            version: version.to_owned(),
+            resource: Resource { attributes, ..Resource::default() },
+            clock_skew_nanos,
+        })
+    }
+}
+
+/// Where a process runs.
+struct Place<'a> {
+    region: &'a str,
+    zone: &'a str,
+    cluster: String,
+    namespace: String,
+    pod: String,
+    host: String,
+}
+
+fn tenants_by_weight(dice: &mut Dice) -> Vec<(String, f64)> {
+    (1..=TENANT_COUNT)
+        .map(|rank| (format!("tenant-{}", dice.hex(6)), (rank as f64).powf(-TENANT_ZIPF_EXPONENT)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_repeats() {
+        let names = |seed| Fleet::new(seed, 10).instances.into_iter().map(|i| (i.id, i.tenant)).collect::<Vec<_>>();
+        assert_eq!(names(1), names(1));
+        assert_ne!(names(1), names(2));
+    }
+
+    #[test]
+    fn the_first_instance_suits_the_reference_traces() {
+        for seed in 0..20 {
+            let fleet = Fleet::new(seed, 1);
+            let instance = &fleet.instances[0];
+            assert_eq!(instance.engine, Engine::Postgresql);
+            assert_eq!(instance.region, 0);
+            assert_ne!(instance.primary().pod, instance.standby().pod);
+        }
+    }
+
+    #[test]
+    fn every_resource_names_its_service_and_instance() {
+        let fleet = Fleet::new(3, INSTANCE_COUNT);
+        let mut instance_ids = std::collections::BTreeSet::new();
+        let nodes = fleet.instances.iter().flat_map(|instance| &instance.nodes);
+        let emitters = nodes
+            .flat_map(|node| [&node.agent, &node.database])
+            .chain(fleet.regions.iter().flat_map(|region| region.services.values()));
+        for emitter in emitters {
+            let keys: Vec<&str> = emitter.resource.attributes.iter().map(|kv| kv.key.as_str()).collect();
+            assert!(keys.contains(&"service.name") && keys.contains(&"cloud.region"), "{keys:?}");
+            let id = emitter.resource.attributes.iter().find(|kv| kv.key == "service.instance.id").expect("an id");
+            assert!(instance_ids.insert(format!("{:?}", id.value)), "two emitters share {id:?}");
+        }
+        assert_eq!(instance_ids.len(), fleet.emitter_count());
+        assert!(fleet.emitter_count() > 200, "only {} senders", fleet.emitter_count());
+    }
+}
