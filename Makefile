@@ -1,0 +1,32 @@
+# The verbs of this repository. What they do is in scripts/, which can be run by themselves.
+# ARGS goes to the command that is run last: make run ARGS='--cold s3://bucket/prefix'.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test fmt lint ui
+
+ARGS ?=
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## install what is missing, build, run the server with a demo load; ARGS go to `spanhold serve`
+	@scripts/setup.sh
+	@scripts/ui.sh
+	@scripts/build.sh
+	@scripts/run.sh $(ARGS)
+
+test: ## install what is missing and run everything that CI runs
+	@scripts/test.sh
+
+fmt: ## format the code
+	cargo fmt --all
+
+lint: ## check format, lints and the web page's types
+	@scripts/setup.sh
+	cargo fmt --all --check
+	@scripts/ui.sh check
+	cargo clippy --release --workspace --all-targets -- -D warnings
+
+ui: ## build the web page that the binary embeds
+	@scripts/setup.sh
+	@scripts/ui.sh

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Looks at the web page in a real browser: starts the server on free ports with an empty data folder, sends it the
+# demo's traces, and runs ui/e2e against it.
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+data=$(mktemp -d)
+server=''
+trap '[[ -z $server ]] || stop "$server"; rm -rf "$data"' EXIT
+
+start_server --data-dir "$data" --otlp-grpc-listen 127.0.0.1:0 --otlp-http-listen 127.0.0.1:0 --http-listen 127.0.0.1:0
+server=$SERVER_PID
+"$SPANHOLD" demo --once --history 20m --endpoint "http://$OTLP_GRPC"
+export SPANHOLD_URL=http://$HTTP
+cd "$ROOT/ui"
+npm run --silent e2e
