@@ -158,6 +158,17 @@ describe('the list', () => {
     await expect.poll(() => asked, { timeout: 15_000 }).toBeGreaterThan(2);
   });
 
+  test('Back from a trace finds the list where it was left', async () => {
+    await page.goto(`/traces?${EVER}&limit=100`);
+    if ((await listTotal(page)) < 40) throw new Error('too few traces to scroll: is the demo running?');
+    const region = page.getByRole('region', { name: 'Matching traces' });
+    await region.evaluate((element) => element.scrollTo(0, 300));
+    await page.locator('tbody a').nth(15).click();
+    await page.getByRole('treegrid').waitFor();
+    await page.goBack();
+    await expect.poll(() => region.evaluate((element) => element.scrollTop)).toBe(300);
+  });
+
   test('j moves through the rows, Enter opens', async () => {
     await page.goto(`/traces?${EVER}`);
     await listTotal(page);

@@ -97,8 +97,8 @@ export function formatCount(count: number): string {
 }
 
 /** `1 span`, `2 spans`. */
-export function formatNoun(count: number, noun: string): string {
-  return `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`;
+export function formatNoun(count: number, noun: string, plural = `${noun}s`): string {
+  return `${formatCount(count)} ${count === 1 ? noun : plural}`;
 }
 
 /** A share of a whole in percent, or `<1 %` for what would round to nothing. */

@@ -6,10 +6,15 @@
 import { ApiError } from '../api/client';
 
 export class Fetched<T> {
-  #data = $state.raw<T | undefined>(undefined);
+  #data = $state.raw<T | undefined>();
   #error = $state.raw<ApiError | undefined>(undefined);
   #loading = $state(false);
   #abort: AbortController | undefined;
+
+  /** Starts with `data` from an earlier visit, if there is any. */
+  constructor(data?: T) {
+    this.#data = data;
+  }
 
   get data(): T | undefined {
     return this.#data;

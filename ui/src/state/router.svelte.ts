@@ -22,6 +22,7 @@ class Router {
   constructor() {
     addEventListener('popstate', () => {
       clearTimeout(this.#pendingReplace);
+      this.#pendingReplace = undefined;
       this.#route = readLocation();
     });
     // A link copied or a tab closed right after a change must have it.
