@@ -1,0 +1,2 @@
+// Svelte's defaults are ours; the file tells the tools that this is meant.
+export default {};
