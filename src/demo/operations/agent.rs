@@ -30,7 +30,7 @@ pub fn command(scene: &mut Scene<'_>) -> Vec<EmittedSpan> {
     let node = scene.dice.pick(&instance.nodes);
     let engine = scene.fleet.service(instance.region, "workflow-engine");
     let (command, line, median_ms, sigma) = *scene.dice.pick_weighted(&COMMANDS);
-    let mut trace = scene.trace();
+    let mut trace = scene.trace().about(&instance.id);
     let mut at = scene.around_ms(2.0, 0.5);
     let queued = at;
     let run = scene.around_ms(median_ms, sigma);
