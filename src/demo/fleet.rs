@@ -234,13 +234,13 @@ impl Fleet {
     /// An instance by chance that runs `engine`; the first instance is PostgreSQL, so there is always one of those.
     pub fn any_instance_of(&self, engine: Engine, dice: &mut Dice) -> &Instance {
         let matching: Vec<&Instance> = self.instances.iter().filter(|instance| instance.engine == engine).collect();
-        if matching.is_empty() { &self.instances[0] } else { *dice.pick(&matching) }
+        if matching.is_empty() { &self.instances[0] } else { dice.pick::<&Instance>(&matching) }
     }
 
     /// An instance by chance that has a standby; the first instance has one.
     pub fn any_replicated_instance(&self, dice: &mut Dice) -> &Instance {
         let replicated: Vec<&Instance> = self.instances.iter().filter(|instance| instance.nodes.len() > 1).collect();
-        *dice.pick(&replicated)
+        dice.pick::<&Instance>(&replicated)
     }
 
     /// How many processes send spans.
@@ -257,7 +257,7 @@ impl Fleet {
             let replica_set = dice.hex(9);
             let place = Place {
                 region: name,
-                zone: *dice.pick(&zones),
+                zone: dice.pick::<&str>(&zones),
                 cluster: format!("{name}-ctl"),
                 namespace: "dbaas-system".to_owned(),
                 pod: format!("{service}-{replica_set}-{}", dice.hex(5)),
@@ -298,7 +298,7 @@ impl Fleet {
         Instance {
             engine,
             engine_version,
-            plan: *dice.pick_weighted(&PLANS),
+            plan: dice.pick_weighted::<&str>(&PLANS),
             tenant: dice.pick_weighted(tenants).clone(),
             region,
             // Lognormal around 40 GiB, at least 1 GiB.
