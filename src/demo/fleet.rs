@@ -16,8 +16,9 @@ pub const INSTANCE_COUNT: usize = 60;
 const TENANT_COUNT: usize = 20;
 /// How much more the first tenant owns than the n-th: `n^-1.1`, the usual skew of customers.
 const TENANT_ZIPF_EXPONENT: f64 = 1.1;
-/// Hosts with a badly set clock are rare; one agent in this fleet is off by this much.
+/// Hosts with a badly set clock are rare; in this fleet the standby of one instance in twenty is ahead by this much.
 const SKEWED_CLOCK_NANOS: i64 = 35_000_000;
+const SKEWED_CLOCK_EVERY: usize = 20;
 
 /// The region whose provisioner and operator run the newer version, in which waiting for pods takes longer.
 pub const CANARY_REGION: usize = 2;
@@ -217,7 +218,7 @@ impl Fleet {
         fleet
     }
 
-    /// The process of `service` in `region`. Services that run on an instance's nodes are reached through [`Instance::nodes`].
+    /// The process of `service` in `region`. Those that run on an instance's nodes are in [`Instance::nodes`].
     ///
     /// # Panics
     /// When the demo's code names a service that no region has.
@@ -287,8 +288,11 @@ impl Fleet {
                 pod: format!("{id}-{ordinal}"),
                 host: format!("node-{}.{region_name}.internal", dice.hex(5)),
             };
-            // The last instance's standby is the one host whose clock is off.
-            let skew = if ordinal == 1 && position % 20 == 19 { SKEWED_CLOCK_NANOS } else { 0 };
+            let skew = if ordinal == 1 && position % SKEWED_CLOCK_EVERY == SKEWED_CLOCK_EVERY - 1 {
+                SKEWED_CLOCK_NANOS
+            } else {
+                0
+            };
             nodes.push(Node {
                 agent: self.new_emitter("agent", "dbaas/agent", "1.30.0", &place, skew),
                 database: self.new_emitter(engine.service(), "dbaas/database", engine_version, &place, skew),
