@@ -78,7 +78,8 @@ async fn export(client: &mut Grpc<Channel>, request: Bytes) -> Result<(), Status
     }
 }
 
-/// Looks up every trace, one after the other over one connection, and checks the number of its spans. The times from request to answer.
+/// Looks up every trace, one after the other over one connection, and checks the number of its spans. The times from
+/// request to answer.
 pub(super) async fn look_up(address: &str, lookups: &[Lookup]) -> Result<Vec<Duration>, LoadError> {
     let client = reqwest::Client::new();
     let mut times = Vec::with_capacity(lookups.len());
