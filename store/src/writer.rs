@@ -92,4 +92,9 @@ impl Writer {
     pub(crate) fn hold_budget(&self, bytes: u64) -> impl Drop + use<> {
         self.shared.budget.take(bytes).expect("free")
     }
+
+    /// Bytes in flight.
+    pub(crate) fn budget_used(&self) -> u64 {
+        self.shared.budget.used()
+    }
 }

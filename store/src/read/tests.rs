@@ -363,10 +363,11 @@ async fn past_its_limits_the_store_refuses_and_recovers() {
     // A request beyond the budget passes alone.
     store.writer().append(request("a", vec![rich_span(1)])).await.expect("kept");
     let writer = store.writer();
-    let _held = writer.hold_budget(1);
+    until("a free budget", async || writer.budget_used() == 0).await;
+    let held = writer.hold_budget(1);
     let refused = store.writer().append(request("a", vec![rich_span(2)])).await.expect_err("over the limit");
     assert!(matches!(refused.kind(), crate::ErrorKind::Overloaded { .. }), "{refused}");
-    drop(_held);
+    drop(held);
     store.writer().append(request("a", vec![rich_span(2)])).await.expect("kept");
     close(store).await;
 }
@@ -392,6 +393,8 @@ async fn after_closing_nothing_is_accepted_and_nothing_is_lost() {
         }
     }
     assert!(writer.append(request("a", vec![rich_span(99)])).await.is_err());
+    // The folder is free when nobody can ask any more.
+    drop(writer);
     let store = fixture.open(fixture.settings()).await;
     for number in kept {
         assert_eq!(store.reader().trace(trace_id(number)).await.expect("readable").len(), 1, "{number}");
