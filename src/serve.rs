@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use prometheus_client::registry::Registry;
-use store::{Components, Store, SystemClock};
+use store::{Clock, Components, Store, SystemClock};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -26,14 +26,17 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     let http = bind("http-listen", config.http_listen).await?;
 
     let cold = cold::open(&config.cold)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let components =
-        Components { objects: cold.objects, local_root: cold.local_root, clock: Arc::new(SystemClock) };
+        Components { objects: cold.objects, local_root: cold.local_root, clock: Arc::clone(&clock) };
     let store = Arc::new(Store::open(config.store, components).await?);
 
     let mut registry = Registry::default();
     store.register_metrics(&mut registry);
     let ingest = ingest::Ingest::new(config.ingest, store.writer(), ingest::Metrics::register(&mut registry))?;
-    let api = query::routes(store.reader(), query::Settings::default(), query::Metrics::register(&mut registry));
+    let asked = query::Metrics::default();
+    asked.register(&mut registry);
+    let api = query::routes(store.reader(), Arc::clone(&clock), query::Limits::default(), asked);
     let pages = http::routes(api, http::Vitals { store: Arc::clone(&store), registry });
 
     for (name, listener) in [("otlp_grpc", &otlp_grpc), ("otlp_http", &otlp_http), ("http", &http)] {

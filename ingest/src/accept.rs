@@ -215,12 +215,14 @@ impl Work {
         if self.is_small() {
             return self.carry_out();
         }
-        let Ok(_core) = Arc::clone(&self.inner.cpu).acquire_owned().await else {
+        let Ok(core) = Arc::clone(&self.inner.cpu).acquire_owned().await else {
+            // Only a closed semaphore fails, and nobody closes it.
             return Err(Refusal::Crashed);
         };
         tokio::task::spawn_blocking(move || {
-            let _core = _core;
-            self.carry_out()
+            let checked = self.carry_out();
+            drop(core);
+            checked
         })
         .await
         .unwrap_or_else(|error| {

@@ -17,9 +17,13 @@ use crate::reply;
 /// OTLP's default path for traces.
 const TRACES_PATH: &str = "/v1/traces";
 
-/// How long a refused HTTP/1 client may go on sending before its connection closes: the time of a largest request at
-/// 10 MB/s, roughly.
+/// How long a refused HTTP/1 client may go on sending before it gets its answer and the connection closes: enough for a
+/// body that is on its way, too little to be worth holding a connection for.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How much it may go on sending, in largest requests. Reading costs no memory, and who oversteps the limit usually
+/// does so by a little.
+const DISCARD_REQUESTS: usize = 4;
 
 /// Serves OTLP/HTTP.
 pub fn http_router(ingest: Ingest) -> Router {
@@ -42,11 +46,17 @@ async fn traces(State(ingest): State<Ingest>, request: Request) -> Response<Body
         (format, Err(refusal)) => reply::http_refused(format.as_ref().ok().copied(), refusal),
         (Err(refusal), Ok(_)) => reply::http_refused(None, refusal),
     };
-    if outcome.is_err() && parts.version < Version::HTTP_2 {
-        body::discard(&mut body, ingest.settings().request_bytes_max, DISCARD_TIMEOUT).await;
+    if parts.version < Version::HTTP_2 && outcome.as_ref().is_err_and(is_still_sending) {
+        let bytes_max = ingest.settings().request_bytes_max.saturating_mul(DISCARD_REQUESTS);
+        body::discard(&mut body, bytes_max, DISCARD_TIMEOUT).await;
     }
     cors::allow(origins, &parts.headers, reply.headers_mut());
     reply
+}
+
+/// Whether a refused client may be in the middle of its body, and would miss the answer if the connection closed now.
+fn is_still_sending(refusal: &Refusal) -> bool {
+    !matches!(refusal, Refusal::Slow(_) | Refusal::Interrupted(_))
 }
 
 async fn unknown(headers: HeaderMap) -> Response<Body> {

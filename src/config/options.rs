@@ -106,7 +106,7 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let nanos = model::duration::parse(text).map_err(|error| error.to_string())?;
+        let nanos = model::duration::parse_nanos(text).map_err(|error| error.to_string())?;
         u64::try_from(nanos).map(|nanos| Self(Duration::from_nanos(nanos))).map_err(|error| error.to_string())
     }
 }

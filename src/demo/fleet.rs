@@ -16,8 +16,9 @@ pub const INSTANCE_COUNT: usize = 60;
 const TENANT_COUNT: usize = 20;
 /// How much more the first tenant owns than the n-th: `n^-1.1`, the usual skew of customers.
 const TENANT_ZIPF_EXPONENT: f64 = 1.1;
-/// Hosts with a badly set clock are rare; one agent in this fleet is off by this much.
+/// Hosts with a badly set clock are rare; in this fleet the standby of one instance in twenty is ahead by this much.
 const SKEWED_CLOCK_NANOS: i64 = 35_000_000;
+const SKEWED_CLOCK_EVERY: usize = 20;
 
 /// The region whose provisioner and operator run the newer version, in which waiting for pods takes longer.
 pub const CANARY_REGION: usize = 2;
@@ -217,7 +218,7 @@ impl Fleet {
         fleet
     }
 
-    /// The process of `service` in `region`. Services that run on an instance's nodes are reached through [`Instance::nodes`].
+    /// The process of `service` in `region`. Those that run on an instance's nodes are in [`Instance::nodes`].
     ///
     /// # Panics
     /// When the demo's code names a service that no region has.
@@ -234,13 +235,13 @@ impl Fleet {
     /// An instance by chance that runs `engine`; the first instance is PostgreSQL, so there is always one of those.
     pub fn any_instance_of(&self, engine: Engine, dice: &mut Dice) -> &Instance {
         let matching: Vec<&Instance> = self.instances.iter().filter(|instance| instance.engine == engine).collect();
-        if matching.is_empty() { &self.instances[0] } else { *dice.pick(&matching) }
+        if matching.is_empty() { &self.instances[0] } else { dice.pick::<&Instance>(&matching) }
     }
 
     /// An instance by chance that has a standby; the first instance has one.
     pub fn any_replicated_instance(&self, dice: &mut Dice) -> &Instance {
         let replicated: Vec<&Instance> = self.instances.iter().filter(|instance| instance.nodes.len() > 1).collect();
-        *dice.pick(&replicated)
+        dice.pick::<&Instance>(&replicated)
     }
 
     /// How many processes send spans.
@@ -257,7 +258,7 @@ impl Fleet {
             let replica_set = dice.hex(9);
             let place = Place {
                 region: name,
-                zone: *dice.pick(&zones),
+                zone: dice.pick::<&str>(&zones),
                 cluster: format!("{name}-ctl"),
                 namespace: "dbaas-system".to_owned(),
                 pod: format!("{service}-{replica_set}-{}", dice.hex(5)),
@@ -287,8 +288,11 @@ impl Fleet {
                 pod: format!("{id}-{ordinal}"),
                 host: format!("node-{}.{region_name}.internal", dice.hex(5)),
             };
-            // The last instance's standby is the one host whose clock is off.
-            let skew = if ordinal == 1 && position % 20 == 19 { SKEWED_CLOCK_NANOS } else { 0 };
+            let skew = if ordinal == 1 && position % SKEWED_CLOCK_EVERY == SKEWED_CLOCK_EVERY - 1 {
+                SKEWED_CLOCK_NANOS
+            } else {
+                0
+            };
             nodes.push(Node {
                 agent: self.new_emitter("agent", "dbaas/agent", "1.30.0", &place, skew),
                 database: self.new_emitter(engine.service(), "dbaas/database", engine_version, &place, skew),
@@ -298,7 +302,7 @@ impl Fleet {
         Instance {
             engine,
             engine_version,
-            plan: *dice.pick_weighted(&PLANS),
+            plan: dice.pick_weighted::<&str>(&PLANS),
             tenant: dice.pick_weighted(tenants).clone(),
             region,
             // Lognormal around 40 GiB, at least 1 GiB.

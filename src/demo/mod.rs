@@ -1,7 +1,7 @@
 //! `spanhold demo`: the traces of a small database platform, sent over real OTLP, past and live.
 //!
-//! Generation is pure and repeatable ([`traffic`], fed by a seed and by virtual time); only [`send`] does I/O, and only [`run`] looks at
-//! the clock. The demo never talks to Spanhold in any other way than a customer's services do.
+//! Generation is pure and repeatable ([`traffic`], fed by a seed and by virtual time); only [`send`] does I/O, and only
+//! [`run`] looks at the clock. The demo never talks to Spanhold in any other way than a customer's services do.
 //!
 //! ```text
 //! fleet (who exists) ─▶ operations (what they do) ─▶ traffic (when) ─▶ send (OTLP/gRPC, one client per service)

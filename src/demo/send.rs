@@ -49,7 +49,10 @@ pub enum SendError {
         message: String,
     },
     /// Nobody answered.
-    #[error("no answer for {} s, last: {message}; is spanhold running, and does --endpoint name its OTLP/gRPC port?", GIVE_UP_AFTER.as_secs())]
+    #[error(
+        "no answer for {} s, last: {message}; is spanhold running, and does --endpoint name its OTLP/gRPC port?",
+        GIVE_UP_AFTER.as_secs()
+    )]
     Unreachable {
         /// The last failure.
         message: String,

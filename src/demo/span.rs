@@ -21,6 +21,11 @@ const FLAGS_SAMPLED_LOCAL: u32 = 0x101;
 /// The same with "is_remote" (bit 9): the parent is in another process.
 const FLAGS_SAMPLED_REMOTE: u32 = 0x301;
 
+const INSTANCE_ID: &str = "dbaas.instance.id";
+/// Threads of a service, and the number of the first.
+const WORKER_THREADS: u64 = 16;
+const FIRST_THREAD_ID: u64 = 20;
+
 /// The value of an attribute.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fact {
@@ -278,6 +283,8 @@ pub struct TraceBuilder {
     start: UnixNanos,
     drafts: Vec<(SpanId, Draft)>,
     ids: Dice,
+    instance_id: Option<String>,
+    has_threads: bool,
 }
 
 impl TraceBuilder {
@@ -285,7 +292,21 @@ impl TraceBuilder {
     #[must_use]
     pub fn new(dice: &mut Dice, start: UnixNanos) -> Self {
         let mut ids = dice.fork();
-        Self { trace_id: ids.trace_id(), start, drafts: Vec::new(), ids }
+        Self { trace_id: ids.trace_id(), start, drafts: Vec::new(), ids, instance_id: None, has_threads: false }
+    }
+
+    /// Puts `dbaas.instance.id` on every span that has none, as a service does that knows what it works on.
+    #[must_use]
+    pub fn about(mut self, instance_id: &str) -> Self {
+        self.instance_id = Some(instance_id.to_owned());
+        self
+    }
+
+    /// Puts `thread.id` and `thread.name` on every span, as several SDKs do by themselves.
+    #[must_use]
+    pub fn with_threads(mut self) -> Self {
+        self.has_threads = true;
+        self
     }
 
     /// The trace's id.
@@ -339,7 +360,8 @@ impl TraceBuilder {
 
     /// The finished spans.
     #[must_use]
-    pub fn finish(self) -> Vec<EmittedSpan> {
+    pub fn finish(mut self) -> Vec<EmittedSpan> {
+        self.complete_attributes();
         let span_ids: Vec<SpanId> = self.drafts.iter().map(|(id, _)| *id).collect();
         let mut spans = Vec::with_capacity(self.drafts.len());
         for (span_id, draft) in self.drafts {
@@ -382,6 +404,23 @@ impl TraceBuilder {
             spans.push(EmittedSpan { emitter: draft.emitter, scope: draft.scope, ready, span });
         }
         spans
+    }
+}
+
+impl TraceBuilder {
+    fn complete_attributes(&mut self) {
+        for (_, draft) in &mut self.drafts {
+            if let Some(instance_id) = &self.instance_id
+                && !draft.attributes.iter().any(|attribute| attribute.key == INSTANCE_ID)
+            {
+                draft.attributes.push(key_value(INSTANCE_ID, instance_id.into()));
+            }
+            if self.has_threads {
+                let worker = self.ids.below(WORKER_THREADS);
+                draft.attributes.push(key_value("thread.id", Fact::from(FIRST_THREAD_ID + worker)));
+                draft.attributes.push(key_value("thread.name", Fact::from(format!("worker-{worker}"))));
+            }
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Decides what happens in the fleet and when, over virtual time.
 //!
 //! Owns the schedule and the spans that are not ready to be sent yet. Never looks at a clock: the caller moves time
-//! forward with [`Traffic::advance_to`], in one leap through the past or second by second in the present. A span comes out when its
-//! sender would have it ready, which is its end: so roots come last, and an operation that is still running has none.
+//! forward with [`Traffic::advance_to`], in leaps through the past or second by second in the present. A span comes out
+//! when its sender would have it ready, which is its end: so roots come last, and an operation that is still running has
+//! none.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

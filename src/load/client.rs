@@ -33,12 +33,6 @@ pub(super) struct Sent {
     pub(super) retries: u64,
 }
 
-/// How the lookups went.
-#[derive(Debug)]
-pub(super) struct Lookups {
-    pub(super) times: Vec<Duration>,
-}
-
 /// Sends all requests in order over `connections`, each with one request under way.
 pub(super) async fn send(address: &str, requests: &[Bytes], connections: usize) -> Result<Sent, LoadError> {
     let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
@@ -84,8 +78,9 @@ async fn export(client: &mut Grpc<Channel>, request: Bytes) -> Result<(), Status
     }
 }
 
-/// Looks up every trace, one after the other over one connection, and checks the number of its spans.
-pub(super) async fn look_up(address: &str, lookups: &[Lookup]) -> Result<Lookups, LoadError> {
+/// Looks up every trace, one after the other over one connection, and checks the number of its spans. The times from
+/// request to answer.
+pub(super) async fn look_up(address: &str, lookups: &[Lookup]) -> Result<Vec<Duration>, LoadError> {
     let client = reqwest::Client::new();
     let mut times = Vec::with_capacity(lookups.len());
     for lookup in lookups {
@@ -101,7 +96,7 @@ pub(super) async fn look_up(address: &str, lookups: &[Lookup]) -> Result<Lookups
             return Err(LoadError::WrongAnswer { trace_id, sent: lookup.span_count, got });
         }
     }
-    Ok(Lookups { times })
+    Ok(times)
 }
 
 /// Takes requests that are encoded already.

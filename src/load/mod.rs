@@ -1,10 +1,10 @@
-//! The end-to-end load run behind `make bench`: a real `spanhold serve` in a process of its own, real OTLP/gRPC, and what the kernel
-//! says the server used.
+//! The end-to-end load run behind `make bench`: a real `spanhold serve` in a process of its own, real OTLP/gRPC, and what
+//! the kernel says the server used.
 //!
 //! The steps, in this order: make and encode all requests ([`workload`]), start the server ([`server`]), send everything
-//! over a few connections, one request after the other on each ([`client`]), wait until everything is in the cold tier, look up traces
-//! in the hot tier, start the server again without a hot tier and look them up in the cold one. Nothing is encoded
-//! while anything is measured, so that the generator takes little of the CPU that the server needs.
+//! over a few connections, one request after the other on each ([`client`]), wait until everything is in the cold tier,
+//! look up traces in the hot tier, start the server again without a hot tier and look them up in the cold one. Nothing is
+//! encoded while anything is measured, so that the generator takes little of the CPU that the server needs.
 
 mod client;
 mod report;
@@ -20,7 +20,6 @@ use proto::UnixNanos;
 pub use report::Report;
 pub use workload::Arrangement;
 
-use client::Lookups;
 use report::Percentiles;
 use server::{Retention, Server};
 use workload::{Workload, WorkloadSettings};
@@ -173,12 +172,12 @@ pub async fn run(options: &LoadOptions, progress: &mut impl Write) -> Result<Rep
         peak_memory_lookups_bytes,
         hot_bytes,
         cold_bytes,
-        hot_lookups: Percentiles::of(hot_lookups.times),
-        cold_lookups: Percentiles::of(cold_lookups.times),
+        hot_lookups: Percentiles::of(hot_lookups),
+        cold_lookups: Percentiles::of(cold_lookups),
     })
 }
 
-async fn look_up(server: &Server, workload: &Workload) -> Result<Lookups, LoadError> {
+async fn look_up(server: &Server, workload: &Workload) -> Result<Vec<Duration>, LoadError> {
     client::look_up(&server.http, &workload.lookups).await
 }
 

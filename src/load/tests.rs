@@ -66,9 +66,9 @@ fn the_mix_is_that_of_a_database_platform() {
     let workload = workload(Arrangement::Whole);
     let per_span = |amount: u64| amount as f64 / workload.span_count as f64;
     let attributes = per_span(workload.attribute_count);
-    assert!((2.5..6.0).contains(&attributes), "{attributes} attributes per span");
+    assert!((4.5..6.0).contains(&attributes), "{attributes} attributes per span");
     let bytes = per_span(workload.wire_bytes());
-    assert!((230.0..400.0).contains(&bytes), "{bytes} bytes per span");
+    assert!((260.0..330.0).contains(&bytes), "{bytes} bytes per span");
     let spans_per_trace = workload.span_count as f64 / workload.trace_count as f64;
     assert!((5.0..8.0).contains(&spans_per_trace), "{spans_per_trace} spans per trace");
     assert!(workload.resource_count > 200, "{} resources", workload.resource_count);

@@ -151,7 +151,7 @@ async fn too_large_is_resource_exhausted_without_a_retry_hint() {
     let receiver = Receiver::start(settings).await;
     let plain = request((0..200).map(span).collect());
     assert!(plain.encoded_len() > 10_000 && plain.encoded_len() < 20_000);
-    let bomb = request(vec![proto::otlp::trace::v1::Span { name: "0".repeat(50 << 20), ..span(1) }]);
+    let bomb = request(vec![proto::otlp::trace::v1::Span { name: "0".repeat(5 << 20), ..span(1) }]);
 
     let status = client(&receiver).await.export(plain.clone()).await.expect_err("too large as sent");
     assert_eq!(status.code(), Code::ResourceExhausted);
@@ -165,6 +165,7 @@ async fn too_large_is_resource_exhausted_without_a_retry_hint() {
         let bomb = bomb.clone();
         let status = client.export(bomb).await.expect_err("a bomb");
         assert_eq!(status.code(), Code::ResourceExhausted, "{encoding}: {}", status.message());
+        assert!(status.message().contains("decompressed_bytes_max"), "{}", status.message());
     }
     assert_eq!(receiver.store.requests().len(), 2);
 }

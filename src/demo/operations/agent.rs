@@ -8,8 +8,11 @@ use crate::demo::span::{Draft, EmittedSpan};
 /// Commands that fail.
 const ERROR_SHARE: f64 = 0.01;
 
-/// Command, what it runs, median in milliseconds, spread, how often.
-const COMMANDS: [((&str, &str, f64, f64), f64); 6] = [
+/// Command, what it runs, median in milliseconds, spread.
+type Command = (&'static str, &'static str, f64, f64);
+
+/// Commands, and how often.
+const COMMANDS: [(Command, f64); 6] = [
     (("ReloadConfig", "pg_ctl reload", 250.0, 0.5), 30.0),
     (("RotateCredentials", "psql -f rotate.sql", 400.0, 0.6), 20.0),
     (("CollectStatistics", "psql -c 'select * from pg_stat_database'", 120.0, 0.8), 20.0),
@@ -30,7 +33,7 @@ pub fn command(scene: &mut Scene<'_>) -> Vec<EmittedSpan> {
     let node = scene.dice.pick(&instance.nodes);
     let engine = scene.fleet.service(instance.region, "workflow-engine");
     let (command, line, median_ms, sigma) = *scene.dice.pick_weighted(&COMMANDS);
-    let mut trace = scene.trace();
+    let mut trace = scene.trace().about(&instance.id);
     let mut at = scene.around_ms(2.0, 0.5);
     let queued = at;
     let run = scene.around_ms(median_ms, sigma);

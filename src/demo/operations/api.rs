@@ -35,7 +35,7 @@ pub fn request(scene: &mut Scene<'_>) -> Vec<EmittedSpan> {
     let (method, route, median_ms) = *scene.dice.pick_weighted(&ROUTES);
     let name = format!("{method} {route}");
     let request_id = scene.dice.hex(16);
-    let mut trace = scene.trace();
+    let mut trace = scene.trace().about(&instance.id);
     let mut at = Duration::ZERO;
 
     let root = Draft::new(gateway, name.clone()).server();

@@ -31,7 +31,7 @@ pub fn backup(scene: &mut Scene<'_>) -> Vec<EmittedSpan> {
     let changed_bytes = if is_full { instance.size_bytes } else { instance.size_bytes / 12 + 1 };
     let stored_bytes = (changed_bytes as f64 * COMPRESSED_SHARE) as u64;
     let fails = scene.dice.chance(BACKUP_FAILED_SHARE);
-    let mut trace = scene.trace();
+    let mut trace = scene.trace().about(&instance.id);
     let mut at = Duration::ZERO;
     let phase = |draft: Draft, phase: &'static str| draft.with("dbaas.backup.phase", phase);
 
@@ -116,7 +116,7 @@ pub fn restore(scene: &mut Scene<'_>) -> Vec<EmittedSpan> {
     let workflow = scene.fleet.service(instance.region, "workflow-engine");
     let agent = &instance.primary().agent;
     let download = Duration::from_secs_f64(instance.size_bytes as f64 * COMPRESSED_SHARE / RESTORE_BYTES_PER_SEC);
-    let mut trace = scene.trace();
+    let mut trace = scene.trace().about(&instance.id);
     let mut at = Duration::ZERO;
     let root = about(Draft::new(workflow, "RestoreInstance"), instance, "restore");
     let root = trace.add(root.with("dbaas.backup.id", format!("bk-{}", scene.dice.hex(10))));
@@ -149,7 +149,7 @@ pub fn restore(scene: &mut Scene<'_>) -> Vec<EmittedSpan> {
 pub fn wal_push(scene: &mut Scene<'_>) -> Vec<EmittedSpan> {
     let instance = scene.fleet.any_instance_of(Engine::Postgresql, scene.dice);
     let agent = &instance.primary().agent;
-    let mut trace = scene.trace();
+    let mut trace = scene.trace().about(&instance.id);
     let mut at = scene.around_ms(2.0, 0.5);
     let segment = format!("00000001{}", scene.dice.hex(16).to_uppercase());
     let root =

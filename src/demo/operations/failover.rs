@@ -100,7 +100,8 @@ pub fn unplanned(scene: &mut Scene<'_>) -> Vec<EmittedSpan> {
     let course = Course::draw(scene);
     let shows_detection = scene.dice.chance(DETECT_SPAN_SHARE);
     let fault = scene.start;
-    let mut trace = if shows_detection { scene.trace() } else { scene.trace_at(detect) };
+    let trace = if shows_detection { scene.trace() } else { scene.trace_at(detect) };
+    let mut trace = trace.about(&instance.id);
     let mut at = Duration::ZERO;
     let root = root_span(&mut trace, scene, instance, "unplanned", cause, course);
     let detected = fault.saturating_add(i64::try_from(detect.as_nanos()).unwrap_or(i64::MAX));
@@ -123,7 +124,7 @@ pub fn planned(scene: &mut Scene<'_>) -> Vec<EmittedSpan> {
     let instance = scene.fleet.any_replicated_instance(scene.dice);
     let cause = *scene.dice.pick_weighted(&PLANNED_CAUSES);
     let course = Course::draw(scene);
-    let mut trace = scene.trace();
+    let mut trace = scene.trace().about(&instance.id);
     let root = root_span(&mut trace, scene, instance, "planned", cause, course);
     run(scene, instance, trace, root, Duration::ZERO, &PLANNED, course)
 }
@@ -132,7 +133,7 @@ pub fn planned(scene: &mut Scene<'_>) -> Vec<EmittedSpan> {
 pub fn recovery_cycle(scene: &mut Scene<'_>) -> Vec<EmittedSpan> {
     let instance = scene.fleet.any_replicated_instance(scene.dice);
     let controller = scene.fleet.service(instance.region, "failover-controller");
-    let mut trace = scene.trace();
+    let mut trace = scene.trace().about(&instance.id);
     let mut at = scene.around_ms(1.0, 0.5);
     let root = trace.add(Draft::new(controller, "recovery/cycle").scope("multiorch").with("shard.id", &instance.id));
     let attempt = Draft::new(controller, "recovery/attempt").scope("multiorch").under(root);
@@ -222,7 +223,7 @@ fn run(
 
     let rejoin = scene.around_secs(40.0, 0.9);
     if scene.dice.chance(LINKED_REJOIN_SHARE) {
-        let mut rejoining = scene.trace_at(offset_in_scene(scene, &trace, restored));
+        let mut rejoining = scene.trace_at(offset_in_scene(scene, &trace, restored)).about(&instance.id);
         let draft = Draft::new(&instance.primary().agent, "Rejoin old primary").lasting(rejoin).link(cause);
         rejoining.add(draft.with("dbaas.instance.id", &instance.id).with("dbaas.failover.phase", "rejoin"));
         others.extend(rejoining.finish());
@@ -306,7 +307,7 @@ fn remote_worker<'a>(
 /// A failover as a Multigres-like controller traces it: names with slashes, recruiting in parallel, no phase attributes.
 fn multigres(scene: &mut Scene<'_>, instance: &Instance, detect: Duration) -> Vec<EmittedSpan> {
     let controller = scene.fleet.service(instance.region, "failover-controller");
-    let mut trace = scene.trace_at(detect);
+    let mut trace = scene.trace_at(detect).about(&instance.id);
     let mut at = Duration::ZERO;
     let orch = |name: &'static str| Draft::new(controller, name).scope("multiorch");
     let root = orch("recovery/attempt")

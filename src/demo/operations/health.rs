@@ -22,7 +22,7 @@ pub fn check(scene: &mut Scene<'_>) -> Vec<EmittedSpan> {
     }
     let monitor = scene.fleet.service(instance.region, "health-monitor");
     let node = scene.dice.pick(&instance.nodes);
-    let mut trace = scene.trace();
+    let mut trace = scene.trace().about(&instance.id);
     let ping =
         if scene.dice.chance(SLOW_SHARE) { scene.around_ms(SLOW_MEDIAN_MS, 0.4) } else { scene.around_ms(5.0, 0.7) };
     let hop = scene.around_ms(0.8, 0.4);
@@ -40,7 +40,7 @@ pub fn check(scene: &mut Scene<'_>) -> Vec<EmittedSpan> {
 /// A check `offset` into the scene of an instance that does not answer: the monitor's span alone.
 pub fn failing_check(scene: &mut Scene<'_>, instance: &Instance, offset: Duration) -> Vec<EmittedSpan> {
     let monitor = scene.fleet.service(instance.region, "health-monitor");
-    let mut trace = scene.trace_at(offset);
+    let mut trace = scene.trace_at(offset).about(&instance.id);
     let probe = Draft::new(monitor, "HealthCheck").client().lasting(PROBE_TIMEOUT);
     trace.add(
         probe

@@ -35,13 +35,13 @@ pub struct Scene<'a> {
 impl Scene<'_> {
     /// A new trace that starts when the operation does.
     pub fn trace(&mut self) -> TraceBuilder {
-        TraceBuilder::new(self.dice, self.start)
+        self.trace_at(Duration::ZERO)
     }
 
     /// A new trace that starts `offset` after the operation did.
     pub fn trace_at(&mut self, offset: Duration) -> TraceBuilder {
         let nanos = i64::try_from(offset.as_nanos()).unwrap_or(i64::MAX);
-        TraceBuilder::new(self.dice, self.start.saturating_add(nanos))
+        TraceBuilder::new(self.dice, self.start.saturating_add(nanos)).with_threads()
     }
 
     /// A lognormal duration, its median in milliseconds.

@@ -32,7 +32,7 @@ pub fn create_instance(scene: &mut Scene<'_>) -> Vec<EmittedSpan> {
     let instance = fleet.any_instance(scene.dice);
     let failure = scene.dice.chance(FAILED_SHARE).then(|| *scene.dice.pick_weighted(&FAILURES));
     let control = fleet.service(instance.region, "control-api");
-    let mut trace = scene.trace();
+    let mut trace = scene.trace().about(&instance.id);
     let root = about(Draft::new(control, "CreateInstance").server(), instance, "create_instance");
     let root = trace.add(root.with("dbaas.request.id", scene.dice.hex(16)));
     let mut course = Course { trace, at: Duration::ZERO, failure: failure.map(|(step, ..)| step) };

@@ -23,7 +23,7 @@ pub fn reconcile(
     cause: Option<LinkTarget>,
 ) -> Vec<EmittedSpan> {
     let operator = scene.fleet.service(instance.region, "k8s-operator");
-    let mut trace = scene.trace_at(offset);
+    let mut trace = scene.trace_at(offset).about(&instance.id);
     let mut at = scene.around_ms(0.5, 0.4);
     let mut root = Draft::new(operator, "DatabaseCluster.Reconcile")
         .with("dbaas.instance.id", &instance.id)

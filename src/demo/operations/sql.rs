@@ -86,7 +86,7 @@ pub fn statement(scene: &mut Scene<'_>) -> Vec<EmittedSpan> {
     let proxy = fleet.service(instance.region, "sql-proxy");
     let pooler = fleet.service(instance.region, "pooler");
     let database = &instance.primary().database;
-    let mut trace = scene.trace();
+    let mut trace = scene.trace().about(&instance.id);
     let mut at = scene.around_ms(0.03, 0.4);
 
     let root = trace.add(described(Draft::new(proxy, statement.summary()).server(), instance, &statement, scene));
@@ -115,12 +115,14 @@ pub fn statement(scene: &mut Scene<'_>) -> Vec<EmittedSpan> {
             .with("dbaas.instance.id", &instance.id),
     );
     let parse = Draft::new(database, "db.parse").under(query).lasting(scene.around_ms(0.09, 0.5));
-    trace.then(&mut at, parse);
+    trace.then(&mut at, parse.with("db.query.summary", statement.summary()));
     let plan = Draft::new(database, "db.plan").under(query).lasting(scene.around_ms(0.25, 0.6));
-    trace.then(&mut at, plan);
+    let cost = scene.dice.between(0.3, 480.0).round();
+    trace.then(&mut at, plan.with("dbaas.plan.cost", cost).with("dbaas.plan.is_cached", scene.dice.chance(0.7)));
     let rows = scene.dice.below(statement.rows_max + 1);
     let execute = Draft::new(database, "db.execute").under(query).lasting(scene.around_ms(2.6, 1.1));
-    let execute = trace.then(&mut at, execute.with("db.response.returned_rows", rows));
+    let execute = execute.with("db.response.returned_rows", rows).with("dbaas.blocks.hit", scene.dice.below(40) + 3);
+    let execute = trace.then(&mut at, execute.with("db.system.name", instance.engine.system_name()));
     trace.end(query, at);
 
     if scene.dice.chance(ERROR_SHARE) {
@@ -165,7 +167,7 @@ pub fn pg_tracing(scene: &mut Scene<'_>) -> Vec<EmittedSpan> {
     let instance = scene.fleet.any_instance_of(Engine::Postgresql, scene.dice);
     let statement = STATEMENTS[scene.dice.below(STATEMENTS.len() as u64 - 1) as usize].0;
     let database = &instance.primary().database;
-    let mut trace: TraceBuilder = scene.trace();
+    let mut trace: TraceBuilder = scene.trace().about(&instance.id);
     let mut at = Duration::ZERO;
     let server = |name: &'static str, scope| Draft::new(database, name).scope(scope).kind(SpanKind::Server);
 

@@ -78,11 +78,6 @@ pub(crate) static LINK_FIELDS: LazyLock<Fields> = LazyLock::new(|| {
     ])
 });
 
-/// The type of a list column.
-pub(crate) fn list_type(fields: &Fields) -> DataType {
-    DataType::List(Arc::new(list_item(fields)))
-}
-
 /// The element of a list column.
 pub(crate) fn list_item(fields: &Fields) -> Field {
     Field::new("element", DataType::Struct(fields.clone()), false)

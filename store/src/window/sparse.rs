@@ -31,14 +31,3 @@ impl<T> Sparse<T> {
         self.rows.iter().copied().zip(&self.values)
     }
 }
-
-impl<T: Copy> Sparse<T> {
-    /// One slot per row, the first value of each.
-    pub(crate) fn dense(&self, row_count: usize) -> Vec<Option<T>> {
-        let mut dense = vec![None; row_count];
-        for (row, value) in self.iter() {
-            dense[row as usize].get_or_insert(*value);
-        }
-        dense
-    }
-}

@@ -59,7 +59,7 @@ export function decodeTrace(wire: WireTrace): Trace {
       droppedAttributesCount: scope.dropped_attributes_count,
       schemaUrl: scope.schema_url,
     })),
-    spans: wire.spans.map(decodeSpan),
+    spans: wire.spans.map((span) => new DecodedSpan(span)),
   };
 }
 
@@ -106,32 +106,93 @@ function decodeSummary(wire: WireTraceSummary): TraceSummary {
   };
 }
 
-function decodeSpan(wire: WireSpan): Span {
-  return {
-    spanId: wire.span_id,
-    parentSpanId: wire.parent_span_id,
-    depth: wire.depth,
-    placeholder: wire.placeholder,
-    service: wire.service,
-    name: wire.name,
-    kind: wire.kind as SpanKind,
-    startUnixNano: BigInt(wire.start_unix_nano),
-    endUnixNano: BigInt(wire.end_unix_nano),
-    durationNano: BigInt(wire.duration_nano),
-    selfTimeNano: BigInt(wire.self_time_nano),
-    status: { code: wire.status.code as StatusCode, message: wire.status.message },
-    attributes: decodeAttributes(wire.attributes),
-    events: wire.events.map(decodeEvent),
-    links: wire.links.map(decodeLink),
-    resource: wire.placeholder ? null : wire.resource,
-    scope: wire.placeholder ? null : wire.scope,
-    traceState: wire.trace_state,
-    flags: wire.flags,
-    droppedAttributesCount: wire.dropped_attributes_count,
-    droppedEventsCount: wire.dropped_events_count,
-    droppedLinksCount: wire.dropped_links_count,
-    warnings: wire.warnings,
-  };
+/**
+ * A span whose details are decoded when they are first looked at: of a trace's 100,000 spans a reader opens a few, and
+ * the others' attributes are most of the work.
+ */
+class DecodedSpan implements Span {
+  readonly #wire: WireSpan;
+  #attributes: Attribute[] | undefined;
+  #events: SpanEvent[] | undefined;
+  #links: SpanLink[] | undefined;
+
+  readonly startUnixNano: bigint;
+  readonly durationNano: bigint;
+
+  constructor(wire: WireSpan) {
+    this.#wire = wire;
+    this.startUnixNano = BigInt(wire.start_unix_nano);
+    this.durationNano = BigInt(wire.duration_nano);
+  }
+
+  get spanId() {
+    return this.#wire.span_id;
+  }
+  get parentSpanId() {
+    return this.#wire.parent_span_id;
+  }
+  get depth() {
+    return this.#wire.depth;
+  }
+  get placeholder() {
+    return this.#wire.placeholder;
+  }
+  get service() {
+    return this.#wire.service;
+  }
+  get name() {
+    return this.#wire.name;
+  }
+  get kind() {
+    return this.#wire.kind as SpanKind;
+  }
+  get endUnixNano() {
+    return BigInt(this.#wire.end_unix_nano);
+  }
+  get selfTimeNano() {
+    return BigInt(this.#wire.self_time_nano);
+  }
+  get status() {
+    return this.#wire.status as { code: StatusCode; message: string };
+  }
+  get attributes() {
+    return (this.#attributes ??= decodeAttributes(this.#wire.attributes));
+  }
+  get events() {
+    return (this.#events ??= this.#wire.events.map(decodeEvent));
+  }
+  get links() {
+    return (this.#links ??= this.#wire.links.map(decodeLink));
+  }
+  get resource() {
+    return this.placeholder ? null : this.#wire.resource;
+  }
+  get scope() {
+    return this.placeholder ? null : this.#wire.scope;
+  }
+  get traceState() {
+    return this.#wire.trace_state;
+  }
+  get flags() {
+    return this.#wire.flags;
+  }
+  get droppedAttributesCount() {
+    return this.#wire.dropped_attributes_count;
+  }
+  get droppedEventsCount() {
+    return this.#wire.dropped_events_count;
+  }
+  get droppedLinksCount() {
+    return this.#wire.dropped_links_count;
+  }
+  get warnings() {
+    return this.#wire.warnings;
+  }
+
+  /** The span as it came, for whoever wants to see it raw. */
+  toJSON(): unknown {
+    return this.#wire;
+  }
 }
 
 function decodeEvent(wire: WireEvent): SpanEvent {

@@ -41,33 +41,33 @@ export interface SpanLink {
 }
 
 export interface Span {
-  spanId: string;
-  parentSpanId: string | null;
+  readonly spanId: string;
+  readonly parentSpanId: string | null;
   /** 0 for a root. */
-  depth: number;
+  readonly depth: number;
   /** A parent that was named and not received: no name, no service, its interval the hull of its children. */
-  placeholder: boolean;
-  service: string;
-  name: string;
-  kind: SpanKind;
-  startUnixNano: bigint;
-  endUnixNano: bigint;
-  durationNano: bigint;
-  selfTimeNano: bigint;
-  status: { code: StatusCode; message: string };
-  attributes: Attribute[];
-  events: SpanEvent[];
-  links: SpanLink[];
+  readonly placeholder: boolean;
+  readonly service: string;
+  readonly name: string;
+  readonly kind: SpanKind;
+  readonly startUnixNano: bigint;
+  readonly endUnixNano: bigint;
+  readonly durationNano: bigint;
+  readonly selfTimeNano: bigint;
+  readonly status: { code: StatusCode; message: string };
+  readonly attributes: Attribute[];
+  readonly events: SpanEvent[];
+  readonly links: SpanLink[];
   /** Index into `Trace.resources`, null for a placeholder. */
-  resource: number | null;
+  readonly resource: number | null;
   /** Index into `Trace.scopes`, null for a placeholder. */
-  scope: number | null;
-  traceState: string;
-  flags: number;
-  droppedAttributesCount: number;
-  droppedEventsCount: number;
-  droppedLinksCount: number;
-  warnings: string[];
+  readonly scope: number | null;
+  readonly traceState: string;
+  readonly flags: number;
+  readonly droppedAttributesCount: number;
+  readonly droppedEventsCount: number;
+  readonly droppedLinksCount: number;
+  readonly warnings: string[];
 }
 
 export interface Resource {

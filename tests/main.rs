@@ -1,0 +1,20 @@
+//! Tests of the whole program: the real binary on port 0, real clients, real object stores. One binary, so that it is
+//! linked once.
+
+/// Starts and stops the program and speaks to it.
+mod harness;
+
+/// The crates depend on each other only as ARCHITECTURE.md says.
+mod architecture;
+/// The OpenTelemetry SDKs of Go, Python and JavaScript, as their users run them.
+mod clients;
+/// The cold tier on memory, a folder, and three S3 servers.
+mod cold_stores;
+/// `kill -9` and what is there afterwards.
+mod crash;
+/// OTLP to the letter, over gRPC and HTTP.
+mod otlp;
+/// Traces, search and services over HTTP, and the command line.
+mod queries;
+/// The two reference traces of the demo, step by step.
+mod reference;
