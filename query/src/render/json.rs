@@ -125,8 +125,8 @@ fn name_of_non_finite(number: f64) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    fn written(value: Value) -> String {
-        serde_json::to_string(&AnyValue(&value)).expect("memory takes everything")
+    fn written(value: &Value) -> String {
+        serde_json::to_string(&AnyValue(value)).expect("memory takes everything")
     }
 
     #[test]
@@ -148,7 +148,7 @@ mod tests {
             ),
         ];
         for (value, json) in cases {
-            assert_eq!(written(value), json);
+            assert_eq!(written(&value), json);
         }
     }
 
