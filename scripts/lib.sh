@@ -49,9 +49,14 @@ at_least() { [[ $(printf '%s\n' "$1" "$2" | sort -V | head -n 1) == "$2" ]]; }
 # Sets SERVER_PID, and OTLP_GRPC, OTLP_HTTP and HTTP to its addresses.
 # shellcheck disable=SC2034
 start_server() {
-    local line out
-    exec {out}< <(exec "$SPANHOLD" serve "$@")
+    local line out pipe
+    # A named pipe, for `wait -n` knows only what was started with `&`.
+    pipe=$(mktemp -d)
+    mkfifo "$pipe/out"
+    "$SPANHOLD" serve "$@" >"$pipe/out" &
     SERVER_PID=$!
+    exec {out}<"$pipe/out"
+    rm -r "$pipe"
     while IFS= read -r line <&"$out"; do
         case $line in
         'listening otlp_grpc='*) OTLP_GRPC=${line#*=} ;;

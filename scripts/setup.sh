@@ -11,11 +11,17 @@ node_needed='' go_needed=''
 
 have() { command -v "$1" >/dev/null; }
 
-# Where bindgen looks for it, without its own fallbacks.
+# The library that bindgen loads, and clang's own C headers, which are a package apart. libclang-cpp is another library.
 have_libclang() {
     [[ -n ${LIBCLANG_PATH:-} ]] && return 0
-    compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || compgen -G '/usr/lib*/libclang*.so*' >/dev/null ||
-        compgen -G '/usr/lib/*-linux-gnu/libclang*.so*' >/dev/null
+    compgen -G '/usr/lib*/clang/*/include/stddef.h' >/dev/null ||
+        compgen -G '/usr/lib/llvm-*/lib/clang/*/include/stddef.h' >/dev/null || return 1
+    local pattern
+    for pattern in '/usr/lib/llvm-*/lib' '/usr/lib/*-linux-gnu' '/usr/lib*'; do
+        compgen -G "$pattern/libclang.so*" >/dev/null && return 0
+        compgen -G "$pattern/libclang-[0-9]*.so*" >/dev/null && return 0
+    done
+    return 1
 }
 
 node_is_enough() {

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Measures the server end to end, once with whole traces in each request and once with the spans of a trace scattered
+# over senders. Arguments go to the load run; `--help` lists them.
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+for arrangement in whole scattered; do
+    step "Load run, arrangement $arrangement" cargo bench --quiet --profile release --bench load -- --arrangement "$arrangement" "$@"
+done
