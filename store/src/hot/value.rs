@@ -8,7 +8,7 @@ const VERSION_ZSTD: u8 = 1;
 const ZSTD_LEVEL: i32 = 1;
 
 /// Largest batch that is read back: far above what ingest accepts, so that a damaged length cannot ask for all memory.
-const BATCH_BYTES_MAX: usize = 1 << 30;
+const BATCH_BYTES_MAX: u64 = 1 << 30;
 
 /// Compresses the bytes of a request.
 pub(crate) fn encode(request: &[u8]) -> Result<Vec<u8>, Error> {
@@ -27,11 +27,14 @@ pub(crate) fn decode(value: &[u8]) -> Result<Vec<u8>, Error> {
     let Some((&VERSION_ZSTD, frame)) = value.split_first() else {
         return Err(corrupt(format!("unknown version {:?}, this program reads {VERSION_ZSTD}", value.first())));
     };
-    let length = zstd::bulk::Decompressor::upper_bound(frame).unwrap_or(usize::MAX);
+    // Compressing in one piece writes the size into the frame.
+    let Ok(Some(length)) = zstd::zstd_safe::get_frame_content_size(frame) else {
+        return Err(corrupt("it does not begin with a zstd frame that tells its size".to_owned()));
+    };
     if length > BATCH_BYTES_MAX {
         return Err(corrupt(format!("it claims {length} bytes")));
     }
-    zstd::bulk::decompress(frame, length).map_err(|error| corrupt(error.to_string()))
+    zstd::bulk::decompress(frame, length as usize).map_err(|error| corrupt(error.to_string()))
 }
 
 #[cfg(test)]

@@ -68,11 +68,12 @@ impl Shared {
         request: &SearchRequest,
     ) -> Result<Vec<Folded>, Error> {
         let mut folded: Vec<_> = view.live.iter().map(|live| scan::window(live, request, None)).collect();
-        let from_blocks: Vec<_> = futures::stream::iter(blocks)
-            .map(|block| self.block(block, request, None))
-            .buffered(BLOCKS_AT_ONCE)
-            .try_collect()
-            .await?;
+        // In a loop for the same reason as in `Shared::trace`.
+        let mut scans = Vec::with_capacity(blocks.len());
+        for block in blocks {
+            scans.push(self.block(block, request, None));
+        }
+        let from_blocks: Vec<_> = futures::stream::iter(scans).buffered(BLOCKS_AT_ONCE).try_collect().await?;
         folded.extend(from_blocks);
         Ok(folded)
     }

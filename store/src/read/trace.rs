@@ -19,22 +19,24 @@ impl Shared {
         let from_hot = tokio::task::spawn_blocking(move || hot_spans(&hot, trace_id));
         let mut spans = from_hot.await.map_err(|error| Error::Block(format!("reading the hot tier: {error}")))??;
 
-        let candidates = view
-            .manifests
-            .values()
-            .flat_map(|manifest| manifest.blocks.iter().map(move |block| (&manifest.writer, block)))
-            .filter(|(writer, block)| may_have(block, trace_id) && !self.is_still_hot(view, writer, block))
-            .map(|(_, block)| block);
-        let from_cold: Vec<Vec<Span>> = futures::stream::iter(candidates)
-            .map(|block| async move {
-                let index = self.indexes.get(block).await?;
-                reader::spans_of_trace(&self.objects, block, index, trace_id).await
-            })
-            .buffer_unordered(BLOCKS_AT_ONCE)
-            .try_collect()
-            .await?;
+        // Futures made in a loop: made by a closure they are not provably `Send`, and no server could run them.
+        let mut reads = Vec::new();
+        for manifest in view.manifests.values() {
+            for block in &manifest.blocks {
+                if may_have(block, trace_id) && !self.is_still_hot(view, &manifest.writer, block) {
+                    reads.push(self.spans_in_block(block, trace_id));
+                }
+            }
+        }
+        let from_cold: Vec<Vec<Span>> =
+            futures::stream::iter(reads).buffer_unordered(BLOCKS_AT_ONCE).try_collect().await?;
         spans.extend(from_cold.into_iter().flatten());
         Ok(each_once(spans))
+    }
+
+    async fn spans_in_block(&self, block: &BlockEntry, trace_id: TraceId) -> Result<Vec<Span>, Error> {
+        let index = self.indexes.get(block).await?;
+        reader::spans_of_trace(&self.objects, block, index, trace_id).await
     }
 
     /// Whether the hot tier still has all that a block has, so that the block need not be read.

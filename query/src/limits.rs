@@ -1,0 +1,93 @@
+//! What a query may cost: how long it may take, and how many run at once.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::problem::Problem;
+
+/// Traces that a search lists when it is not told how many: what a page shows.
+pub(crate) const SEARCH_TRACES_DEFAULT: usize = 50;
+
+/// Traces that a search lists at most: further ones are found by narrowing the time range.
+pub(crate) const SEARCH_TRACES_MAX: usize = 1_000;
+
+/// Limits of the query side.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How long one query may take before it is given up with a 504. Longer than a cold search over days, shorter than the
+    /// minute after which proxies hang up.
+    pub deadline: Duration,
+    /// Queries that run at once. Each holds the spans of its answer in memory.
+    pub concurrent_max: usize,
+    /// How long a query may wait for its turn before it is refused with a 503: a burst passes, a jam is told.
+    pub wait_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { deadline: Duration::from_secs(30), concurrent_max: 16, wait_max: Duration::from_secs(2) }
+    }
+}
+
+/// Enforces [`Limits`]. Clones share the limit.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    limits: Limits,
+    turns: Arc<Semaphore>,
+}
+
+impl Gate {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { limits, turns: Arc::new(Semaphore::new(limits.concurrent_max)) }
+    }
+
+    /// Runs `query` when it is its turn, and not longer than allowed.
+    pub(crate) async fn run<T>(&self, query: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+        let Ok(Ok(_turn)) = timeout(self.limits.wait_max, self.turns.acquire()).await else {
+            return Err(Problem::unavailable(
+                format!("{} queries are running, as many as may run at once: ask again", self.limits.concurrent_max),
+                self.limits.wait_max,
+            ));
+        };
+        timeout(self.limits.deadline, query).await.unwrap_or_else(|_| {
+            Err(Problem::timeout(format!(
+                "no answer within {} s: ask for a shorter time range, or raise the deadline of queries",
+                self.limits.deadline.as_secs_f64()
+            )))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+    use http::StatusCode;
+
+    use super::*;
+
+    fn gate() -> Gate {
+        Gate::new(Limits { deadline: Duration::from_millis(20), concurrent_max: 1, wait_max: Duration::from_millis(5) })
+    }
+
+    #[tokio::test]
+    async fn a_slow_query_is_given_up() {
+        let problem = gate().run(std::future::pending::<Result<(), Problem>>()).await.expect_err("it never ends");
+        assert_eq!(problem.into_response().status(), StatusCode::GATEWAY_TIMEOUT);
+    }
+
+    #[tokio::test]
+    async fn one_too_many_is_refused_and_the_turn_comes_back() {
+        let gate = gate();
+        let (slow, refused) = tokio::join!(
+            gate.run(std::future::pending::<Result<(), Problem>>()),
+            gate.run(std::future::ready(Ok(()))),
+        );
+        assert!(slow.is_err());
+        assert_eq!(refused.expect_err("no turn").into_response().status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(gate.run(std::future::ready(Ok(1))).await, Ok(1));
+    }
+}

@@ -1,0 +1,10 @@
+//! Answers as bytes. Borrowed views over `model` and `store` types, written straight to the output: a trace of 100,000
+//! spans is never copied into a tree of JSON values.
+
+mod distinct;
+mod json;
+pub(crate) mod native;
+pub(crate) mod otlp;
+
+#[cfg(test)]
+mod fixture;
