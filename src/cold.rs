@@ -30,7 +30,9 @@ pub enum ColdError {
         source: std::io::Error,
     },
     /// The object store's client refused its settings.
-    #[error("cold tier {url}: {source}; S3 is set up by AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL")]
+    #[error(
+        "cold tier {url}: {source}; S3 is set up by AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL"
+    )]
     Client {
         /// The URL.
         url: String,
@@ -60,13 +62,13 @@ pub fn open(url: &str) -> Result<Cold, ColdError> {
     if bucket.is_empty() {
         return Err(ColdError::Url(url.to_owned()));
     }
-    let endpoint = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok());
+    let endpoint =
+        ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"].iter().find_map(|name| std::env::var(name).ok());
     let plain_http = endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://"));
     let retry = RetryConfig { max_retries: RETRIES_MAX, retry_timeout: REQUEST_TIMEOUT, ..RetryConfig::default() };
     let client = ClientOptions::new().with_timeout(REQUEST_TIMEOUT).with_allow_http(plain_http);
-    let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry).with_client_options(client);
+    let mut builder =
+        AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry).with_client_options(client);
     if let Some(endpoint) = endpoint {
         builder = builder.with_endpoint(endpoint);
     }

@@ -86,8 +86,7 @@ fn s3(endpoint: &str) -> Arc<dyn ObjectStore> {
 }
 
 fn checked(number: u64) -> CheckedRequest {
-    let (checked, rejected) =
-        proto::check::check(request("svc", chain(number, 4)).encode_to_vec()).expect("valid");
+    let (checked, rejected) = proto::check::check(request("svc", chain(number, 4)).encode_to_vec()).expect("valid");
     assert!(rejected.is_empty());
     checked
 }

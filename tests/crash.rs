@@ -84,7 +84,14 @@ async fn a_second_server_on_the_same_folder_is_refused() {
     let second = std::process::Command::new(env!("CARGO_BIN_EXE_spanhold"))
         .args(["serve", "--data-dir"])
         .arg(folder.path())
-        .args(["--otlp-grpc-listen", "127.0.0.1:0", "--otlp-http-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"])
+        .args([
+            "--otlp-grpc-listen",
+            "127.0.0.1:0",
+            "--otlp-http-listen",
+            "127.0.0.1:0",
+            "--http-listen",
+            "127.0.0.1:0",
+        ])
         .output()
         .expect("runs");
     assert!(!second.status.success());

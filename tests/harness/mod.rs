@@ -36,7 +36,14 @@ impl Server {
             .arg("serve")
             .arg("--data-dir")
             .arg(data)
-            .args(["--otlp-grpc-listen", "127.0.0.1:0", "--otlp-http-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"])
+            .args([
+                "--otlp-grpc-listen",
+                "127.0.0.1:0",
+                "--otlp-http-listen",
+                "127.0.0.1:0",
+                "--http-listen",
+                "127.0.0.1:0",
+            ])
             .args(arguments)
             .env("SPANHOLD_LOG", "warn")
             .envs(variables.iter().copied())

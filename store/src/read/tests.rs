@@ -123,11 +123,8 @@ impl Fixture {
     }
 
     async fn open(&self, settings: Settings) -> Store {
-        let components = Components {
-            objects: Arc::clone(&self.objects) as _,
-            local_root: None,
-            clock: Arc::new(SystemClock),
-        };
+        let components =
+            Components { objects: Arc::clone(&self.objects) as _, local_root: None, clock: Arc::new(SystemClock) };
         Store::open(settings, components).await.expect("opens")
     }
 }
@@ -187,7 +184,11 @@ async fn a_span_is_the_same_hot_cold_and_recovered() {
         });
         store.writer().append(request("other", spans.collect())).await.expect("kept");
     }
-    store.writer().append(request("control-api", vec![rich_span(1), plain_span(1, 9, 0, 900_000, 2_000_000)])).await.expect("kept");
+    store
+        .writer()
+        .append(request("control-api", vec![rich_span(1), plain_span(1, 9, 0, 900_000, 2_000_000)]))
+        .await
+        .expect("kept");
     let hot = store.reader().trace(trace_id(1)).await.expect("readable");
     assert_eq!(hot.len(), 2);
     assert_eq!((hot[1].name.as_str(), hot[1].service(), hot[1].attributes.len()), ("op 7", "control-api", 11));
@@ -204,7 +205,8 @@ async fn a_span_is_the_same_hot_cold_and_recovered() {
     assert_eq!(format!("{hot:#?}"), format!("{recovered:#?}"));
     assert_eq!(format!("{hot:#?}"), format!("{cold:#?}"));
     let services = store.reader().services().await.expect("readable");
-    let counts: Vec<_> = services.iter().map(|service| (service.name.as_str(), service.span_count, service.error_count)).collect();
+    let counts: Vec<_> =
+        services.iter().map(|service| (service.name.as_str(), service.span_count, service.error_count)).collect();
     assert_eq!(counts, [("control-api", 2, 1), ("other", 1000, 0)]);
     close(store).await;
 }
@@ -295,7 +297,14 @@ async fn search_orders_exactly_over_windows_and_blocks() {
     failing.status = Some(Status { code: 2, message: String::new() });
     // Trace 1 begins in the first block, long before its later span in the second one.
     for (service, spans) in [
-        ("a", vec![plain_span(1, 1, 0, 10 * SECOND, SECOND), plain_span(2, 1, 0, 20 * SECOND, SECOND), plain_span(3, 1, 0, 30 * SECOND, 5 * SECOND)]),
+        (
+            "a",
+            vec![
+                plain_span(1, 1, 0, 10 * SECOND, SECOND),
+                plain_span(2, 1, 0, 20 * SECOND, SECOND),
+                plain_span(3, 1, 0, 30 * SECOND, 5 * SECOND),
+            ],
+        ),
         ("b", vec![plain_span(1, 2, 1, 300 * SECOND, SECOND), plain_span(4, 1, 0, 340 * SECOND, 2 * SECOND), failing]),
         ("c", vec![plain_span(5, 1, 99, 320 * SECOND, 3 * SECOND)]),
     ] {
@@ -331,7 +340,10 @@ async fn search_orders_exactly_over_windows_and_blocks() {
     assert_eq!(found.traces[0].first, Entry { service: "c".into(), name: "op 1".into() });
     let found = reader.search(&SearchRequest { error: Some(true), ..any_time() }).await.expect("readable");
     assert_eq!(found.traces[0].root, Some(Entry { service: "b".into(), name: "op 1".into() }));
-    assert_eq!((found.traces[0].span_count, found.traces[0].error_count, found.traces[0].duration_nanos), (2, 1, 11 * SECOND as i64));
+    assert_eq!(
+        (found.traces[0].span_count, found.traces[0].error_count, found.traces[0].duration_nanos),
+        (2, 1, 11 * SECOND as i64)
+    );
     close(store).await;
 }
 
