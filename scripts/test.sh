@@ -31,6 +31,6 @@ scripts/test-tools.sh
 source "$TOOLS/env"
 step 'Linting' cargo clippy --release --workspace --all-targets -- -D warnings
 step 'Running the tests' counted cargo test --release --workspace
-step 'Building the server' cargo build --release
+# The tests have built the server too, with the page that is checked here.
 step 'Looking at the web page in a browser' counted scripts/e2e.sh
 sum_up

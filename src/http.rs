@@ -9,6 +9,7 @@ use axum::routing::get;
 use http::{StatusCode, header};
 use prometheus_client::registry::Registry;
 use store::Store;
+use tower_http::compression::CompressionLayer;
 
 use crate::assets;
 
@@ -27,8 +28,10 @@ pub fn routes(api: Router, vitals: Vitals) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .with_state(Arc::new(vitals));
-    own.merge(api).fallback(get(assets::serve))
+        .with_state(Arc::new(vitals))
+        .fallback(get(assets::serve))
+        .layer(CompressionLayer::new());
+    own.merge(api)
 }
 
 /// Ready to accept spans; the reason when not.

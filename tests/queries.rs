@@ -103,6 +103,10 @@ async fn spans_come_out_as_otlp_as_they_went_in() {
     let server = Server::start(folder.path(), &[]);
     let mut spans = chain(7, 3);
     spans[1].attributes = vec![text("a", "1"), text("b", "2")];
+    for span in &mut spans {
+        // Unset and not sent mean the same, and come out as unset.
+        span.status = Some(proto::otlp::trace::v1::Status::default());
+    }
     let sent = request("svc", spans);
     server.send(sent.clone()).await;
     let url = format!("{}/api/v1/traces/{}/otlp", server.http, trace_hex(7));

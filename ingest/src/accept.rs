@@ -13,7 +13,7 @@ use axum::body::Body;
 use futures::future::BoxFuture;
 use http::HeaderMap;
 use proto::check::check;
-use proto::{CheckedRequest, Rejection};
+use proto::{CheckedRequest, Rejections};
 use store::{Error, ErrorKind, Writer};
 use tokio::sync::Semaphore;
 
@@ -97,7 +97,7 @@ pub(crate) struct Accepted {
     /// Spans made durable.
     pub(crate) span_count: usize,
     /// Spans left out.
-    pub(crate) rejections: Vec<Rejection>,
+    pub(crate) rejections: Rejections,
 }
 
 impl Ingest {
@@ -205,7 +205,7 @@ struct Work {
 /// What comes out of it.
 struct Checked {
     request: CheckedRequest,
-    rejections: Vec<Rejection>,
+    rejections: Rejections,
     permit: Permit,
 }
 

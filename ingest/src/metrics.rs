@@ -12,7 +12,6 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
-use proto::Rejection;
 
 use crate::accept::{Accepted, Transport};
 use crate::refusal::Refusal;
@@ -104,8 +103,8 @@ impl Metrics {
         self.request_duration.get_or_create(&labels(transport)).observe(took.as_secs_f64());
         if let Ok(accepted) = outcome {
             self.spans_accepted.inc_by(accepted.span_count as u64);
-            for rejection in &accepted.rejections {
-                self.spans_rejected.get_or_create(&ReasonLabels { reason: reason_class(rejection) }).inc();
+            for (reason, count) in accepted.rejections.reasons() {
+                self.spans_rejected.get_or_create(&ReasonLabels { reason: reason_class(reason) }).inc_by(count as u64);
             }
         }
     }
@@ -121,12 +120,12 @@ fn duration_histogram() -> Histogram {
 }
 
 /// Few values, whatever senders do: the reason itself holds numbers that they choose.
-fn reason_class(rejection: &Rejection) -> &'static str {
-    if rejection.reason.starts_with("trace id") {
+fn reason_class(reason: &str) -> &'static str {
+    if reason.starts_with("trace id") {
         "trace_id"
-    } else if rejection.reason.starts_with("span id") {
+    } else if reason.starts_with("span id") {
         "span_id"
-    } else if rejection.reason.starts_with("parent span id") {
+    } else if reason.starts_with("parent span id") {
         "parent_span_id"
     } else {
         "other"
@@ -141,8 +140,9 @@ mod tests {
     fn shows_what_was_counted() {
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
-        let rejection = Rejection { index: 1, name: String::new(), reason: "span id is all zero".to_owned() };
-        let partial = Accepted { span_count: 3, rejections: vec![rejection] };
+        let mut rejections = proto::Rejections::default();
+        rejections.add("span id is all zero".to_owned());
+        let partial = Accepted { span_count: 3, rejections };
         metrics.count_outcome(Transport::Grpc, &Ok(partial), Duration::from_millis(1));
         metrics.count_outcome(Transport::Http, &Err(Refusal::Crashed), Duration::from_millis(1));
         metrics.count_received(Transport::Http, 20);

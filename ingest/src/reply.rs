@@ -9,7 +9,6 @@
 //!
 //! All else makes them drop the data, so a broken store answers `UNAVAILABLE` and 503: its senders' data is good.
 
-use std::collections::HashMap;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -198,7 +197,7 @@ fn response(accepted: &Accepted) -> ExportTraceServiceResponse {
         return ExportTraceServiceResponse { partial_success: None };
     }
     let partial_success = ExportTracePartialSuccess {
-        rejected_spans: accepted.rejections.len() as i64,
+        rejected_spans: accepted.rejections.total() as i64,
         error_message: explain(accepted),
     };
     ExportTraceServiceResponse { partial_success: Some(partial_success) }
@@ -206,12 +205,8 @@ fn response(accepted: &Accepted) -> ExportTraceServiceResponse {
 
 /// `2 of 10 spans rejected: span id is all zero (1), trace id must be 16 bytes …, got 3 bytes (1)`.
 fn explain(accepted: &Accepted) -> String {
-    let rejected = accepted.rejections.len();
-    let mut counts: HashMap<&str, usize> = HashMap::new();
-    for rejection in &accepted.rejections {
-        *counts.entry(&rejection.reason).or_default() += 1;
-    }
-    let mut reasons: Vec<(&str, usize)> = counts.into_iter().collect();
+    let rejected = accepted.rejections.total();
+    let mut reasons: Vec<(&str, usize)> = accepted.rejections.reasons().collect();
     reasons.sort_unstable_by(|(reason_a, count_a), (reason_b, count_b)| {
         count_b.cmp(count_a).then_with(|| reason_a.cmp(reason_b))
     });

@@ -1,13 +1,14 @@
 //! Turns the bytes of an OTLP export request into a [`CheckedRequest`]: what may be kept.
 //!
-//! The bytes are walked once, strictly, and kept as they came. The rare request that a walk cannot vouch for (a span
-//! with a bad id, a singular field sent twice, a protobuf group) goes through prost, which has the last word on what
-//! protobuf accepts, and is encoded anew. So the outcome never depends on which way was taken.
+//! The bytes are walked once, strictly, and kept as they came; spans with a bad id are cut out of them. The rare request
+//! that the walk cannot vouch for (a singular field sent twice, a protobuf group) goes through prost, which has the last
+//! word on what protobuf accepts, and is encoded anew. So the outcome does not depend on which way was taken.
 //!
 //! Never judges times, names or attribute values: odd clocks and huge texts are data.
 
+use std::collections::BTreeMap;
+
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 
 use crate::ids::IdError;
@@ -47,15 +48,39 @@ impl CheckedRequest {
     }
 }
 
-/// A span that was left out, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejection {
-    /// Position of the span in the request, counted over all resources and scopes from 0.
-    pub index: usize,
-    /// The span's name.
-    pub name: String,
-    /// What is wrong with it.
-    pub reason: String,
+/// Spans that were left out, counted by reason.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rejections {
+    counts: BTreeMap<String, usize>,
+}
+
+/// Distinct reasons that are told; a reason holds a number that the sender chooses.
+const REASONS_MAX: usize = 16;
+
+impl Rejections {
+    /// Counts one span.
+    pub fn add(&mut self, reason: String) {
+        let known = self.counts.len() < REASONS_MAX || self.counts.contains_key(&reason);
+        let reason = if known { reason } else { "other reasons".to_owned() };
+        *self.counts.entry(reason).or_default() += 1;
+    }
+
+    /// Whether every span was kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.counts.is_empty()
+    }
+
+    /// Spans that were left out.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.counts.values().sum()
+    }
+
+    /// Why, and how many for each reason.
+    pub fn reasons(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.counts.iter().map(|(reason, count)| (reason.as_str(), *count))
+    }
 }
 
 /// The bytes are no `ExportTraceServiceRequest`.
@@ -67,56 +92,76 @@ pub struct Undecodable(pub String);
 ///
 /// # Errors
 /// When the bytes are not an `ExportTraceServiceRequest`.
-pub fn check(bytes: Vec<u8>) -> Result<(CheckedRequest, Vec<Rejection>), Undecodable> {
+pub fn check(bytes: Vec<u8>) -> Result<(CheckedRequest, Rejections), Undecodable> {
     let mut walk = Walk::default();
     if walk.request(&bytes).is_ok() {
-        return Ok((walk.finish(bytes), Vec::new()));
+        return Ok(walk.finish(bytes));
+    }
+    if bytes.len() > MERGE_BYTES_MAX {
+        let why = format!("malformed, or a singular field is there twice in more than {MERGE_BYTES_MAX} bytes");
+        return Err(Undecodable(why));
     }
     let request = ExportTraceServiceRequest::decode(&bytes[..]).map_err(|error| Undecodable(error.to_string()))?;
-    check_decoded(request)
-}
-
-/// [`check`] for a request that is decoded already (from JSON).
-///
-/// # Errors
-/// When the request nests deeper than protobuf allows.
-pub fn check_decoded(mut request: ExportTraceServiceRequest) -> Result<(CheckedRequest, Vec<Rejection>), Undecodable> {
-    let rejections = remove_invalid(&mut request);
     let bytes = request.encode_to_vec();
     let mut walk = Walk::default();
-    walk.request(&bytes).map_err(|_| Undecodable(format!("values are nested deeper than {DEPTH_MAX} messages")))?;
-    Ok((walk.finish(bytes), rejections))
+    walk.request(&bytes).map_err(|error| Undecodable(error.to_string()))?;
+    Ok(walk.finish(bytes))
 }
 
 /// Messages within messages that protobuf decoders accept; prost's own limit.
 const DEPTH_MAX: usize = 100;
 
-fn remove_invalid(request: &mut ExportTraceServiceRequest) -> Vec<Rejection> {
-    let mut rejections = Vec::new();
-    let mut index = 0;
-    for scope_spans in request.resource_spans.iter_mut().flat_map(|resource| &mut resource.scope_spans) {
-        scope_spans.spans.retain(|span| {
-            let fault = check_ids(&span.trace_id, &span.span_id, &span.parent_span_id).err();
-            if let Some(fault) = &fault {
-                rejections.push(reject(index, span, fault));
+/// Largest request that goes through prost: a two-byte message becomes a structure of hundreds of bytes there. No known
+/// sender makes requests that need it.
+const MERGE_BYTES_MAX: usize = 1 << 20;
+
+/// Copies a request without the spans whose ids are bad.
+fn cut_bad_spans(message: &[u8], level: usize, out: &mut Vec<u8>) {
+    /// `resource_spans` of a request, `scope_spans` of those, `spans` of those.
+    const NESTED: [u32; 3] = [1, 2, 2];
+    let mut fields = Fields::new(message);
+    loop {
+        let before = fields.rest();
+        let Ok(Some((number, field))) = fields.try_next() else { return };
+        let field_bytes = &before[..before.len() - fields.rest().len()];
+        match field {
+            Field::Bytes(span) if number == NESTED[level] && level == NESTED.len() - 1 => {
+                if span_trace_id(span).is_ok() {
+                    out.extend_from_slice(field_bytes);
+                }
             }
-            index += 1;
-            fault.is_none()
-        });
+            Field::Bytes(inner) if number == NESTED[level] => {
+                let mut kept = Vec::with_capacity(inner.len());
+                cut_bad_spans(inner, level + 1, &mut kept);
+                prost::encoding::encode_key(number, prost::encoding::WireType::LengthDelimited, out);
+                prost::encoding::encode_varint(kept.len() as u64, out);
+                out.extend_from_slice(&kept);
+            }
+            _ => out.extend_from_slice(field_bytes),
+        }
     }
-    rejections
 }
 
-fn reject(index: usize, span: &Span, fault: &IdFault) -> Rejection {
-    let reason = match fault {
-        IdFault::Own(error) => error.to_string(),
-        IdFault::Parent(length) => format!("parent span id must be empty or {} bytes, got {length}", SpanId::LEN),
-    };
-    Rejection { index, name: span.name.clone(), reason }
+/// The trace id of a span whose ids are all right.
+fn span_trace_id(span: &[u8]) -> Result<TraceId, IdFault> {
+    let (mut trace_id, mut span_id, mut parent) = (&[][..], &[][..], &[][..]);
+    for (number, field) in Fields::new(span) {
+        match (number, field) {
+            (1, Field::Bytes(bytes)) => trace_id = bytes,
+            (2, Field::Bytes(bytes)) => span_id = bytes,
+            (4, Field::Bytes(bytes)) => parent = bytes,
+            _ => {}
+        }
+    }
+    check_ids(trace_id, span_id, parent)
 }
 
+/// What is wrong with the ids of a span.
+#[derive(Debug, thiserror::Error)]
 enum IdFault {
+    #[error(transparent)]
     Own(IdError),
+    #[error("parent span id must be empty or {expected} bytes, got {0}", expected = SpanId::LEN)]
     Parent(usize),
 }
 
@@ -130,18 +175,24 @@ fn check_ids(trace_id: &[u8], span_id: &[u8], parent: &[u8]) -> Result<TraceId, 
     }
 }
 
-/// The strict walk: every field that OTLP defines has the right type, every text is UTF-8, every id is valid.
+/// The strict walk: every field that OTLP defines has the right type, every text is UTF-8; bad ids are counted.
 #[derive(Default)]
 struct Walk {
     trace_ids: Vec<TraceId>,
     span_count: usize,
+    rejections: Rejections,
 }
 
 impl Walk {
-    fn finish(mut self, bytes: Vec<u8>) -> CheckedRequest {
+    fn finish(mut self, mut bytes: Vec<u8>) -> (CheckedRequest, Rejections) {
+        if !self.rejections.is_empty() {
+            let mut kept = Vec::with_capacity(bytes.len());
+            cut_bad_spans(&bytes, 0, &mut kept);
+            bytes = kept;
+        }
         self.trace_ids.sort_unstable();
         self.trace_ids.dedup();
-        CheckedRequest { bytes, trace_ids: self.trace_ids, span_count: self.span_count }
+        (CheckedRequest { bytes, trace_ids: self.trace_ids, span_count: self.span_count }, self.rejections)
     }
 
     fn request(&mut self, message: &[u8]) -> Result<(), WireError> {
@@ -206,11 +257,15 @@ impl Walk {
                 _ => {}
             }
         }
-        let trace_id = check_ids(trace_bytes, span_bytes, parent_bytes).map_err(|_| WireError)?;
-        if self.trace_ids.last() != Some(&trace_id) {
-            self.trace_ids.push(trace_id);
+        match check_ids(trace_bytes, span_bytes, parent_bytes) {
+            Ok(trace_id) => {
+                if self.trace_ids.last() != Some(&trace_id) {
+                    self.trace_ids.push(trace_id);
+                }
+                self.span_count += 1;
+            }
+            Err(fault) => self.rejections.add(fault.to_string()),
         }
-        self.span_count += 1;
         Ok(())
     }
 }

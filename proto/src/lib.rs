@@ -13,7 +13,7 @@ pub mod time;
 pub mod view;
 pub mod wire;
 
-pub use check::{CheckedRequest, Rejection};
+pub use check::{CheckedRequest, Rejections};
 pub use ids::{SpanId, TraceId};
 pub use opentelemetry_proto::tonic as otlp;
 pub use time::UnixNanos;

@@ -88,6 +88,12 @@ impl<'a> Fields<'a> {
         Self { rest: message }
     }
 
+    /// What was not read yet.
+    #[must_use]
+    pub const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// The next field's number and value; `None` at the end of the message.
     ///
     /// # Errors

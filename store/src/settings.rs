@@ -34,8 +34,8 @@ impl Settings {
         Self {
             hot_dir,
             window_age_max: Duration::from_secs(60),
-            window_spans_max: 200_000,
-            window_bytes_max: 64 << 20,
+            window_spans_max: 100_000,
+            window_bytes_max: 32 << 20,
             windows_waiting_max: 4,
             in_flight_bytes_max: 32 << 20,
             hot_retention: Duration::from_secs(3600),

@@ -1,12 +1,14 @@
 use http::header::HeaderName;
-use proto::Rejection;
+use proto::Rejections;
 
 use super::*;
 
-fn rejections(reasons: &[&str]) -> Vec<Rejection> {
-    let reject =
-        |(index, reason): (usize, &&str)| Rejection { index, name: String::new(), reason: (*reason).to_owned() };
-    reasons.iter().enumerate().map(reject).collect()
+fn rejections(reasons: &[&str]) -> Rejections {
+    let mut rejections = Rejections::default();
+    for reason in reasons {
+        rejections.add((*reason).to_owned());
+    }
+    rejections
 }
 
 fn overloaded() -> Refusal {
@@ -117,7 +119,7 @@ async fn http_retry_hints() {
 
 #[tokio::test]
 async fn success_leaves_partial_success_unset() {
-    let accepted = Accepted { span_count: 3, rejections: Vec::new() };
+    let accepted = Accepted { span_count: 3, rejections: Rejections::default() };
     assert!(bytes(http_accepted(Format::Protobuf, &accepted)).await.is_empty());
     assert_eq!(bytes(http_accepted(Format::Json, &accepted)).await, b"{}");
     assert_eq!(bytes(grpc_accepted(&accepted)).await, [0, 0, 0, 0, 0]);

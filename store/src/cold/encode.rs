@@ -90,26 +90,28 @@ pub(crate) fn encode(window: &Columns) -> Result<Option<EncodedBlock>, Error> {
 
 /// The window's rows by trace, start and span, without those whose span has another row that ends later.
 fn sorted_rows(window: &Columns) -> Vec<u32> {
-    let mut rows: Vec<u32> = (0..window.len() as u32).collect();
-    let key = |row: u32| {
-        let at = row as usize;
-        (window.trace_id[at], window.start[at], window.span_id[at], Reverse(window.end[at]))
-    };
-    rows.sort_unstable_by_key(|row| (key(*row), *row));
+    // Keys beside the rows: sorting rows alone would look each key up all over memory, time and again.
+    let mut keyed: Vec<_> = (0..window.len())
+        .map(|row| (window.trace_id[row], window.start[row], window.span_id[row], Reverse(window.end[row]), row as u32))
+        .collect();
+    keyed.sort_unstable();
 
     let mut dropped = Vec::new();
-    for trace in rows.chunk_by(|a, b| window.trace_id[*a as usize] == window.trace_id[*b as usize]) {
-        let mut by_span: Vec<u32> = trace.to_vec();
-        by_span.sort_unstable_by_key(|row| (window.span_id[*row as usize], Reverse(window.end[*row as usize]), *row));
-        for same in by_span.chunk_by(|a, b| window.span_id[*a as usize] == window.span_id[*b as usize]) {
-            dropped.extend_from_slice(&same[1..]);
+    let mut by_span = Vec::new();
+    for trace in keyed.chunk_by(|a, b| a.0 == b.0) {
+        by_span.clear();
+        by_span.extend(trace.iter().map(|(_, _, span_id, end, row)| (*span_id, *end, *row)));
+        by_span.sort_unstable();
+        for same in by_span.chunk_by(|a, b| a.0 == b.0) {
+            dropped.extend(same[1..].iter().map(|(_, _, row)| *row));
         }
     }
-    if !dropped.is_empty() {
-        dropped.sort_unstable();
-        rows.retain(|row| dropped.binary_search(row).is_err());
+    dropped.sort_unstable();
+    let rows = keyed.into_iter().map(|(_, _, _, _, row)| row);
+    if dropped.is_empty() {
+        return rows.collect();
     }
-    rows
+    rows.filter(|row| dropped.binary_search(row).is_err()).collect()
 }
 
 /// The columns of a block as they are made.

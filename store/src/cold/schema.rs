@@ -1,6 +1,6 @@
 //! Column names and types of a block, and how each is encoded. `docs/format.md` explains them to other readers.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use arrow::datatypes::{DataType, Field, Fields};
 use parquet::basic::{Compression, Encoding, ZstdLevel};

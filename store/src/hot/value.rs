@@ -1,5 +1,7 @@
 //! How one batch is kept: `version byte, zstd frame of the ExportTraceServiceRequest`.
 
+use std::cell::RefCell;
+
 use crate::Error;
 
 const VERSION_ZSTD: u8 = 1;
@@ -10,15 +12,49 @@ const ZSTD_LEVEL: i32 = 1;
 /// Largest batch that is read back: far above what ingest accepts, so that a damaged length cannot ask for all memory.
 const BATCH_BYTES_MAX: u64 = 1 << 30;
 
+/// Most scratch memory that a thread keeps between batches.
+const SCRATCH_BYTES_MAX: usize = 1 << 20;
+
+/// zstd's working memory is larger than most batches: made anew for each, clearing it would be a tenth of all CPU.
+struct Codec {
+    compressor: zstd::bulk::Compressor<'static>,
+    decompressor: zstd::bulk::Decompressor<'static>,
+    scratch: Vec<u8>,
+}
+
+thread_local! {
+    static CODEC: RefCell<Option<Codec>> = const { RefCell::new(None) };
+}
+
+fn with_codec<T>(work: impl FnOnce(&mut Codec) -> std::io::Result<T>) -> std::io::Result<T> {
+    CODEC.with_borrow_mut(|codec| {
+        if codec.is_none() {
+            *codec = Some(Codec {
+                compressor: zstd::bulk::Compressor::new(ZSTD_LEVEL)?,
+                decompressor: zstd::bulk::Decompressor::new()?,
+                scratch: Vec::new(),
+            });
+        }
+        match codec {
+            Some(codec) => work(codec),
+            None => Err(std::io::ErrorKind::OutOfMemory.into()),
+        }
+    })
+}
+
 /// Compresses the bytes of a request.
 pub(crate) fn encode(request: &[u8]) -> Result<Vec<u8>, Error> {
-    let mut value = vec![0; 1 + zstd::zstd_safe::compress_bound(request.len())];
-    value[0] = VERSION_ZSTD;
-    let length = zstd::bulk::compress_to_buffer(request, &mut value[1..], ZSTD_LEVEL)
-        .map_err(|error| Error::Block(format!("compressing a batch: {error}")))?;
-    value.truncate(1 + length);
-    value.shrink_to_fit();
-    Ok(value)
+    let encoded = with_codec(|codec| {
+        codec.scratch.resize(zstd::zstd_safe::compress_bound(request.len()), 0);
+        let length = codec.compressor.compress_to_buffer(request, &mut codec.scratch[..])?;
+        let mut value = Vec::with_capacity(1 + length);
+        value.push(VERSION_ZSTD);
+        value.extend_from_slice(&codec.scratch[..length]);
+        codec.scratch.truncate(SCRATCH_BYTES_MAX);
+        codec.scratch.shrink_to(SCRATCH_BYTES_MAX);
+        Ok(value)
+    });
+    encoded.map_err(|error| Error::Block(format!("compressing a batch: {error}")))
 }
 
 /// The bytes of a request.
@@ -34,7 +70,8 @@ pub(crate) fn decode(value: &[u8]) -> Result<Vec<u8>, Error> {
     if length > BATCH_BYTES_MAX {
         return Err(corrupt(format!("it claims {length} bytes")));
     }
-    zstd::bulk::decompress(frame, length as usize).map_err(|error| corrupt(error.to_string()))
+    with_codec(|codec| codec.decompressor.decompress(frame, length as usize))
+        .map_err(|error| corrupt(error.to_string()))
 }
 
 #[cfg(test)]

@@ -28,8 +28,17 @@ pub(super) struct Fragment {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Named {
     pub(super) start: i64,
+    /// Sorts a root before the children that start with it.
+    pub(super) is_child: bool,
     pub(super) service: TextId,
     pub(super) name: TextId,
+}
+
+impl Named {
+    /// Lower is earlier.
+    pub(super) const fn place(&self) -> (i64, bool) {
+        (self.start, self.is_child)
+    }
 }
 
 /// The columns of one span that a search looks at.
@@ -96,7 +105,7 @@ pub(super) struct Folded {
 
 /// Adds one span to its trace's fragment.
 pub(super) fn fold(fragments: &mut Fragments, row: &Row, conditions: &Conditions) {
-    let named = Named { start: row.start, service: row.service, name: row.name };
+    let named = Named { start: row.start, is_child: !row.is_root, service: row.service, name: row.name };
     let fragment = fragments.entry(row.trace_id).or_insert_with(|| Fragment {
         start: row.start,
         end: row.start,
@@ -112,7 +121,7 @@ pub(super) fn fold(fragments: &mut Fragments, row: &Row, conditions: &Conditions
     fragment.matched |= conditions.matches(row);
     fragment.spans += 1;
     fragment.errors += u64::from(row.is_error);
-    if row.start < fragment.first.start {
+    if named.place() < fragment.first.place() {
         fragment.first = named;
     }
     if row.is_root && fragment.root.is_none_or(|root| row.start < root.start) {

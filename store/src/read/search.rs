@@ -199,7 +199,7 @@ impl Candidates {
         let (start, duration_nanos) = self.hull(id);
         let earliest = |pick: fn(&Fragment) -> Option<Named>| {
             let named = self.fragments(id).filter_map(|(folded, fragment)| Some((folded, pick(fragment)?)));
-            named.min_by_key(|(_, named)| named.start).map(|(folded, named)| Entry {
+            named.min_by_key(|(_, named)| named.place()).map(|(folded, named)| Entry {
                 service: folded.texts.get(named.service).to_owned(),
                 name: folded.texts.get(named.name).to_owned(),
             })
