@@ -22,7 +22,6 @@ pub struct Vitals {
 }
 
 /// The routes of the port; `api` has those under `/api/`.
-#[must_use]
 pub fn routes(api: Router, vitals: Vitals) -> Router {
     let own = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))

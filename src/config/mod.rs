@@ -144,7 +144,7 @@ fn validate(options: ServeOptions) -> Result<Config, ConfigError> {
         shutdown_deadline,
     } = options;
 
-    let data_dir = absolute(data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR)))?;
+    let data_dir = absolute(&data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR)))?;
     let mut store = store::Settings::new(data_dir.join("hot"));
     set(&mut store.window_age_max, window_age_max.map(Into::into));
     set(&mut store.window_spans_max, window_spans_max);
@@ -191,8 +191,8 @@ fn set<T>(setting: &mut T, given: Option<T>) {
     }
 }
 
-fn absolute(path: PathBuf) -> Result<PathBuf, ConfigError> {
-    std::path::absolute(&path).map_err(|source| ConfigError::DataDir { path: path.display().to_string(), source })
+fn absolute(path: &Path) -> Result<PathBuf, ConfigError> {
+    std::path::absolute(path).map_err(|source| ConfigError::DataDir { path: path.display().to_string(), source })
 }
 
 #[cfg(test)]

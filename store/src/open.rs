@@ -69,7 +69,7 @@ impl Store {
         let recovered = recover(&db, &window_ids, &manifest, &*components.clock)?;
         metrics.windows_waiting.set(recovered.live.len() as i64);
         let last = window_ids.last().copied().unwrap_or_default().max(manifest.offloaded_through);
-        let open = open_window(&db, last + 1)?;
+        let open = open_window(&db, last + 1, settings.window_spans_max)?;
         let waiting = recovered.live.clone();
         let views = Views::new(View {
             live: recovered.live.into_iter().chain([Arc::clone(&open)]).collect(),
@@ -254,7 +254,7 @@ fn recover(
             recovered.hot.push(hot);
             continue;
         }
-        let live = LiveWindow::new(Arc::clone(&hot));
+        let live = LiveWindow::new(Arc::clone(&hot), 0);
         lookup::all_batches(&hot, |request| {
             live.write().push_bytes(&request);
             Ok(())
@@ -271,7 +271,7 @@ fn recover(
     Ok(recovered)
 }
 
-fn open_window(db: &Arc<HotDb>, id: WindowId) -> Result<Arc<LiveWindow>, Error> {
+fn open_window(db: &Arc<HotDb>, id: WindowId, spans: u64) -> Result<Arc<LiveWindow>, Error> {
     db.create_window(id)?;
-    Ok(LiveWindow::new(HotWindow::new(Arc::clone(db), id)))
+    Ok(LiveWindow::new(HotWindow::new(Arc::clone(db), id), spans))
 }

@@ -77,15 +77,16 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + S
 /// Where a row group's columns lie; they are contiguous.
 fn byte_range(index: &BlockIndex, row_group: usize, columns: Option<&[&str]>) -> Range<u64> {
     let row_group = index.metadata.metadata().row_group(row_group);
-    let mut range = u64::MAX..0;
+    let (mut first, mut last) = (u64::MAX, 0);
     for column in row_group.columns() {
         let root = column.column_path().parts().first().map(String::as_str).unwrap_or_default();
         if columns.is_none_or(|columns| columns.contains(&root)) {
             let (start, length) = column.byte_range();
-            range = range.start.min(start)..range.end.max(start + length);
+            first = first.min(start);
+            last = last.max(start + length);
         }
     }
-    range
+    first..last
 }
 
 /// The rows of a trace within the given row groups: they are sorted by trace id, so they are consecutive.

@@ -156,7 +156,7 @@ impl Committer {
     fn seal(&mut self) -> Result<(), Error> {
         let id = self.window.live.hot.id + 1;
         self.db.create_window(id)?;
-        let live = LiveWindow::new(HotWindow::new(Arc::clone(&self.db), id));
+        let live = LiveWindow::new(HotWindow::new(Arc::clone(&self.db), id), self.settings.window_spans_max);
         let sealed = std::mem::replace(&mut self.window, OpenWindow::new(Arc::clone(&live)));
         self.views.change(|view| {
             view.hot.push(Arc::clone(&live.hot));

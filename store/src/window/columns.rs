@@ -70,7 +70,29 @@ pub(crate) struct Columns {
     key_scratch: Vec<u8>,
 }
 
+/// Rows that room is made for at most: a setting far beyond what windows reach must not ask for all memory.
+const ROOM_ROWS_MAX: usize = 1 << 20;
+
 impl Columns {
+    /// With room for `rows` rows, so that columns do not move while they grow.
+    pub(crate) fn with_capacity(rows: usize) -> Self {
+        let rows = rows.min(ROOM_ROWS_MAX);
+        Self {
+            trace_id: Vec::with_capacity(rows),
+            span_id: Vec::with_capacity(rows),
+            parent_span_id: Vec::with_capacity(rows),
+            start: Vec::with_capacity(rows),
+            end: Vec::with_capacity(rows),
+            name: Vec::with_capacity(rows),
+            kind: Vec::with_capacity(rows),
+            status: Vec::with_capacity(rows),
+            flags: Vec::with_capacity(rows),
+            resource: Vec::with_capacity(rows),
+            scope: Vec::with_capacity(rows),
+            ..Self::default()
+        }
+    }
+
     /// Rows there are.
     pub(crate) fn len(&self) -> usize {
         self.trace_id.len()

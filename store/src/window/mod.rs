@@ -21,8 +21,9 @@ pub(crate) struct LiveWindow {
 }
 
 impl LiveWindow {
-    pub(crate) fn new(hot: Arc<HotWindow>) -> Arc<Self> {
-        Arc::new(Self { hot, columns: RwLock::new(Columns::default()) })
+    /// With room for `spans` rows; room that is not used takes no memory.
+    pub(crate) fn new(hot: Arc<HotWindow>, spans: u64) -> Arc<Self> {
+        Arc::new(Self { hot, columns: RwLock::new(Columns::with_capacity(spans as usize)) })
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Columns> {
