@@ -125,6 +125,7 @@ pub async fn run(options: &LoadOptions, progress: &mut impl Write) -> Result<Rep
     let cpu_before = server.cpu_time()?;
     let sent = client::send(&server.otlp_grpc, &workload.requests, options.conns.max(1)).await?;
     let cpu_answered = server.cpu_time()?.saturating_sub(cpu_before);
+    let cpu_background = server.background_cpu_time()?;
 
     say("waiting for the offload".to_owned())?;
     let began_waiting = Instant::now();
@@ -167,6 +168,7 @@ pub async fn run(options: &LoadOptions, progress: &mut impl Write) -> Result<Rep
         retries: sent.retries,
         answers: Percentiles::of(sent.answer_times),
         cpu_answered,
+        cpu_background,
         cpu_offloaded,
         peak_memory_bytes,
         peak_memory_lookups_bytes,

@@ -17,6 +17,7 @@
 //! Reader ◀───────────────────────────────────── view ◀──────┘
 //! ```
 
+mod background;
 mod budget;
 pub mod clock;
 mod cold;
@@ -29,6 +30,9 @@ mod manifest;
 mod metrics;
 mod offload;
 mod open;
+pub mod points;
+mod prepare;
+mod progress;
 pub mod read;
 pub mod settings;
 mod view;
@@ -40,6 +44,8 @@ pub use cold::{BlockEntry, BlockId};
 pub use error::{Error, ErrorKind};
 pub use manifest::Manifest;
 pub use open::{Components, Store};
+pub use points::{NoProbe, Point, Probe};
+pub use prepare::PreparedRequest;
 pub use read::{
     Entry, OperationSummary, Reader, SearchOrder, SearchRequest, SearchResult, ServiceSummary, TraceSummary,
 };
