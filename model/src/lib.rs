@@ -2,6 +2,7 @@
 //!
 //! Pure functions over plain data. Never does I/O, is never async, knows no file format and no tier.
 
+pub mod class;
 pub mod duration;
 pub mod self_time;
 pub mod span;
@@ -9,6 +10,7 @@ pub mod summary;
 pub mod text;
 pub mod tree;
 
+pub use class::{ClassSet, Classifier, OperationClass, Priority};
 pub use span::{Event, KeyValue, Link, Resource, Scope, Span, SpanKind, StatusCode, Value};
 pub use summary::{ServiceShare, Summary};
 pub use tree::{Node, Trace, Warning, WarningCode, assemble};
