@@ -4,6 +4,7 @@
 
 pub mod class;
 pub mod duration;
+pub mod retention;
 pub mod self_time;
 pub mod span;
 pub mod summary;
