@@ -3,7 +3,7 @@
 use proto::UnixNanos;
 
 use super::policy::{Condition, Fallback, Keep, Rule};
-use super::sampling::randomness;
+use super::sampling::{Percentage, randomness};
 use super::surroundings::Surroundings;
 use super::{Context, Policy, TraceFacts};
 
@@ -149,11 +149,19 @@ impl Case<'_> {
             Keep::All => Verdict::Keep { weight: 1.0, retain_nanos },
             Keep::None => Verdict::Drop,
             Keep::If { any, fallback } => match self.any_met(any) {
-                Met::Yes { weight } => Verdict::Keep { weight, retain_nanos },
+                // Had chance not met a condition, the same chance might still have been enough for the rest.
+                Met::Yes { weight } => {
+                    Verdict::Keep { weight: weight.min(self.weight_in(fallback.share)), retain_nanos }
+                }
                 Met::Unknown if !self.facts.kept_before => Verdict::Unknown { retain_nanos },
                 Met::Unknown | Met::No => self.fall_back(*fallback, retain_nanos),
             },
         }
+    }
+
+    /// Infinite when the share does not have the trace.
+    fn weight_in(&self, share: Percentage) -> f64 {
+        if share.keeps(randomness(self.facts.trace_id)) { share.weight() } else { f64::INFINITY }
     }
 
     /// What was kept stays kept, with the time that it got then.
@@ -163,10 +171,8 @@ impl Case<'_> {
             let retain_nanos = if is_sampled { fallback.retain_nanos } else { retain_nanos };
             return Verdict::Keep { weight: self.facts.weight, retain_nanos };
         }
-        if fallback.share.keeps(randomness(self.facts.trace_id)) {
-            return Verdict::Keep { weight: fallback.share.weight(), retain_nanos: fallback.retain_nanos };
-        }
-        Verdict::Drop
+        let weight = self.weight_in(fallback.share);
+        if weight.is_finite() { Verdict::Keep { weight, retain_nanos: fallback.retain_nanos } } else { Verdict::Drop }
     }
 
     fn any_met(&self, conditions: &[Condition]) -> Met {
@@ -199,10 +205,10 @@ impl Case<'_> {
             Condition::SpanCount { min, max } => Met::when((*min..=*max).contains(&facts.span_count)),
             Condition::And(all) => all.iter().fold(Met::CERTAINLY, |met, condition| met.and(self.met(condition))),
             Condition::Not(inner) => self.met(inner).not(),
-            Condition::Probabilistic(share) if share.keeps(randomness(facts.trace_id)) => {
-                Met::Yes { weight: share.weight() }
-            }
-            Condition::Probabilistic(_) => Met::No,
+            Condition::Probabilistic(share) => match self.weight_in(*share) {
+                f64::INFINITY => Met::No,
+                weight => Met::Yes { weight },
+            },
         }
     }
 }

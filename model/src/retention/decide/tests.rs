@@ -340,6 +340,26 @@ fn what_is_kept_by_chance_tells_how_many_it_stands_for() {
 }
 
 #[test]
+fn of_several_chances_the_best_one_counts() {
+    let chance = |percent| format!("{{ probabilistic = {{ sampling_percentage = {percent} }} }}");
+    for (conditions, rest) in [
+        (format!("{}, {}", chance(50), chance(5)), 0),
+        (format!("{}, {}", chance(5), chance(50)), 5),
+        (chance(5), 50),
+        (format!("{{ and = [{}, {}] }}", chance(50), chance(80)), 5),
+    ] {
+        let policy = policy(&format!(
+            "[[rules]]\nname = \"r\"\nkeep_if = [{conditions}]\nelse = {{ sampling_percentage = {rest} }}"
+        ));
+        let traces: Vec<_> = (1..=400).map(|number| check(number, "pg-1", 0)).collect();
+        let decisions = decide(&policy, &traces, &Context::default(), at(LATER));
+        let kept: Vec<_> = decisions.iter().filter(|decision| decision.outcome == FOR_EVER).collect();
+        assert!((150..=250).contains(&kept.len()), "{conditions}");
+        assert!(kept.iter().all(|decision| decision.weight == 2.0), "{conditions}");
+    }
+}
+
+#[test]
 fn chance_is_not_taken_before_the_hold_is_over() {
     let policy =
         policy("[[rules]]\nname = \"r\"\nkeep_if = [{ state_change = true }]\nelse = { sampling_percentage = 50 }");
