@@ -1,15 +1,21 @@
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use serde_json::Value;
 
 use crate::harness::blocks::{READERS, blocks, copy_folder, repository, run_python, write_blocks};
 use crate::harness::otlp_json::{Spans, service, traces_data};
 use crate::harness::{Server, nanos, rich};
 
-/// A folder for each version of the format: `cold`, a cold tier as a server of that version left it, and `sent.jsonl`,
+/// A folder for each version of the format: `cold`, a cold tier as a server of that version left it, and `sent.jsonl.gz`,
 /// what it had been sent: OTLP/JSON, one request a line.
 const FIXTURES: &str = "tests/fixtures/formats";
+
+const SENT: &str = "sent.jsonl.gz";
 
 fn versions() -> Vec<PathBuf> {
     let entries = std::fs::read_dir(repository(FIXTURES)).expect("fixtures");
@@ -26,7 +32,8 @@ fn current_version(cold: &Path) -> PathBuf {
 }
 
 fn sent(version: &Path) -> Spans {
-    let lines = std::fs::read_to_string(version.join("sent.jsonl")).expect("what was sent");
+    let file = std::fs::File::open(version.join(SENT)).expect("what was sent");
+    let lines = std::io::read_to_string(GzDecoder::new(file)).expect("text");
     let requests: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("OTLP/JSON")).collect();
     assert!(!requests.is_empty(), "{} is empty", version.display());
     Spans::sent(&requests)
@@ -98,6 +105,10 @@ async fn write_the_fixture() {
     let version = current_version(&cold);
     assert!(!version.exists(), "{} is there: what was released stays as it is", version.display());
     copy_folder(&cold, &version.join("cold"));
-    let lines: Vec<_> = requests.iter().map(|request| format!("{}\n", traces_data(request))).collect();
-    std::fs::write(version.join("sent.jsonl"), lines.concat()).expect("a file");
+    let file = std::fs::File::create(version.join(SENT)).expect("a file");
+    let mut file = GzEncoder::new(file, Compression::best());
+    for request in &requests {
+        writeln!(file, "{}", traces_data(request)).expect("written");
+    }
+    file.finish().expect("written");
 }
