@@ -1,7 +1,7 @@
 """Runs the examples of a document as a reader of it would paste them: `python run_document.py DOCUMENT`.
 
 All ```sql blocks in one DuckDB session, then all ```python blocks in one Python session. Prints one line of JSON: each SQL
-block with its rows, what the Python said, and the view `spans` that the SQL made, as hex ids.
+block with its rows, what the Python said, and the view `spans` that the SQL made: ids in hex, start and duration.
 """
 
 import contextlib
@@ -12,7 +12,10 @@ import sys
 
 import duckdb
 
-IDS = "SELECT lower(hex(trace_id)), lower(hex(span_id)), lower(hex(parent_span_id)), start_unix_nano FROM spans"
+SPANS = """
+    SELECT lower(hex(trace_id)), lower(hex(span_id)), lower(hex(parent_span_id)), start_unix_nano, duration_nano
+    FROM spans ORDER BY trace_id, span_id
+"""
 
 
 def examples(document: str, language: str) -> list[str]:
@@ -31,7 +34,7 @@ def main(path: str) -> None:
     with contextlib.redirect_stdout(said):
         for program in examples(document, "python"):
             exec(program, names)
-    print(json.dumps({"sql": results, "python": said.getvalue(), "spans": duckdb.execute(IDS).fetchall()}))
+    print(json.dumps({"sql": results, "python": said.getvalue(), "spans": duckdb.execute(SPANS).fetchall()}))
 
 
 main(sys.argv[1])
