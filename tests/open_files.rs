@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use proto::otlp::collector::trace::v1::ExportTraceServiceRequest;
 use proto::otlp::trace::v1::Span;
 use proto::otlp::trace::v1::span::Event;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::harness::blocks::{READERS, blocks, repository, run_python, write_blocks};
@@ -23,21 +24,26 @@ fn check(reader: &str, folder: &Path, files: &[PathBuf], sent: &Spans) -> Value 
     report
 }
 
-/// What the metadata of a block with these spans has to say of its services.
+/// What the metadata of a block says of a service.
+#[derive(Default, Serialize)]
+struct ServiceCounts<'a> {
+    spans: u64,
+    errors: u64,
+    last_start: i64,
+    operations: BTreeMap<&'a str, u64>,
+}
+
+/// What the metadata of a block with these spans has to say.
 fn catalog(spans: &Spans) -> Value {
-    let mut services: BTreeMap<&str, (u64, u64, i64, BTreeMap<&str, u64>)> = BTreeMap::new();
+    let mut services: BTreeMap<&str, ServiceCounts> = BTreeMap::new();
     for flat in spans.iter() {
-        let (count, errors, last_start, operations) = services.entry(service(flat)).or_default();
-        *count += 1;
-        *errors += u64::from(flat["span"]["status"]["code"] == 2);
-        *last_start = nanos(&flat["span"]["startTimeUnixNano"]).max(*last_start);
-        *operations.entry(flat["span"]["name"].as_str().expect("text")).or_default() += 1;
+        let counts = services.entry(service(flat)).or_default();
+        counts.spans += 1;
+        counts.errors += u64::from(flat["span"]["status"]["code"] == 2);
+        counts.last_start = nanos(&flat["span"]["startTimeUnixNano"]).max(counts.last_start);
+        *counts.operations.entry(flat["span"]["name"].as_str().expect("text")).or_default() += 1;
     }
-    let services = services.into_iter().map(|(name, (spans, errors, last_start, operations))| {
-        let counts = json!({"spans": spans, "errors": errors, "last_start": last_start, "operations": operations});
-        (name.to_owned(), counts)
-    });
-    json!({"services": services.collect::<serde_json::Map<_, _>>()})
+    json!({ "services": services })
 }
 
 /// Every type of value everywhere it can be, read by others block by block and over all blocks.
