@@ -12,6 +12,10 @@ mod clients;
 mod cold_stores;
 /// `kill -9` and what is there afterwards.
 mod crash;
+/// Blocks of every version of the format are opened.
+mod formats;
+/// Blocks as other programs read them: pyarrow and DuckDB.
+mod open_files;
 /// OTLP to the letter, over gRPC and HTTP.
 mod otlp;
 /// Traces, search and services over HTTP, and the command line.
