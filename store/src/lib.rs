@@ -35,6 +35,7 @@ mod prepare;
 mod progress;
 pub mod read;
 pub mod settings;
+mod varint;
 mod view;
 mod window;
 pub mod writer;
