@@ -12,8 +12,12 @@ mod clients;
 mod cold_stores;
 /// `kill -9` and what is there afterwards.
 mod crash;
+/// The program killed at each named place between two steps.
+mod crash_points;
 /// OTLP to the letter, over gRPC and HTTP.
 mod otlp;
+/// A real S3 server that is killed and started again.
+mod outages;
 /// Traces, search and services over HTTP, and the command line.
 mod queries;
 /// The two reference traces of the demo, step by step.

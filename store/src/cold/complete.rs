@@ -13,7 +13,7 @@ use crate::Error;
 /// [`Error::Cold`], so that whoever put it tries again.
 pub(crate) async fn check_put(objects: &dyn ObjectStore, path: &Path, bytes: u64) -> Result<(), Error> {
     let there = objects.head(path).await?.size;
-    if there == bytes { Ok(()) } else { Err(incomplete(path, format!("was put with {bytes} bytes and has {there}"))) }
+    if there == bytes { Ok(()) } else { Err(incomplete(path, &format!("was put with {bytes} bytes and has {there}"))) }
 }
 
 /// All of the object at `path`.
@@ -34,9 +34,9 @@ pub(crate) fn check_answer(path: &Path, bytes: u64, answer: Bytes) -> Result<Byt
     if answer.len() as u64 == bytes {
         return Ok(answer);
     }
-    Err(incomplete(path, format!("was asked for {bytes} bytes and gave {}", answer.len())))
+    Err(incomplete(path, &format!("was asked for {bytes} bytes and gave {}", answer.len())))
 }
 
-fn incomplete(path: &Path, what: String) -> Error {
+fn incomplete(path: &Path, what: &str) -> Error {
     object_store::Error::Generic { store: "object store", source: format!("{path} {what}").into() }.into()
 }
