@@ -27,6 +27,7 @@ mod faults;
 mod gate;
 mod life;
 mod model;
+mod nodes;
 mod quiet;
 mod traffic;
 mod world;

@@ -5,18 +5,15 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use store::{Error, Point, Settings};
+use store::{Point, Settings};
 use tempfile::TempDir;
 
 use crate::bucket;
 use crate::clients::{Append, Question};
-use crate::faults::{self, Fate};
+use crate::faults;
 use crate::gate::{Gate, Outcome};
 use crate::life::{self, Life, SimClock};
 use crate::model::Model;
-
-/// Nodes of one bucket: more would add nothing but time.
-const NODES_MAX: usize = 3;
 
 /// What was done last, for whoever looks into a failure.
 const STEPS_TOLD: usize = 60;
@@ -33,16 +30,16 @@ pub(crate) struct World {
     /// Numbers handed out: traces, versions of spans.
     pub(crate) next_trace: u64,
     pub(crate) next_number: u64,
-    lives: u64,
+    pub(crate) lives: u64,
     /// Folders of the nodes that do not run; `None` for the one that does.
-    folders: Vec<Option<TempDir>>,
-    settings: Settings,
+    pub(crate) folders: Vec<Option<TempDir>>,
+    pub(crate) settings: Settings,
     fault_rate: f64,
     is_away: bool,
     /// Windows that waited when the running store was opened.
-    recovered: u64,
+    pub(crate) recovered: u64,
     /// Whether the running store was opened without seeing the bucket.
-    is_blind: bool,
+    pub(crate) is_blind: bool,
     hurt_store: bool,
     told: Vec<String>,
     pub(crate) tally: Tally,
@@ -130,21 +127,21 @@ impl World {
 
     fn step(&mut self) -> Result<(), String> {
         match self.dice.random_range(0..1000) {
-            0..300 => self.append()?,
-            300..420 => self.ask_trace(),
-            420..450 => self.ask_search(),
-            450..500 => self.let_straggler_arrive(),
-            500..540 => self.let_time_pass()?,
-            540..550 => {
+            0..200 => self.append()?,
+            200..300 => self.ask_trace(),
+            300..330 => self.ask_search(),
+            330..370 => self.let_straggler_arrive(),
+            370..410 => self.let_time_pass()?,
+            410..420 => {
                 self.is_away = !self.is_away;
                 self.tell(if self.is_away { "the object store goes away" } else { "the object store is back" });
             }
-            550..580 => self.arm(),
-            580..592 => self.crash()?,
-            592..600 => self.stop_and_start()?,
-            600..608 => self.change_node()?,
-            608..628 => self.check_all("in the middle")?,
-            628..632 => self.drain()?,
+            420..450 => self.arm(),
+            450..462 => self.crash()?,
+            462..470 => self.stop_and_start()?,
+            470..478 => self.change_node()?,
+            478..498 => self.check_all("in the middle")?,
+            498..502 => self.drain()?,
             _ => self.release_any()?,
         }
         self.after_step()
@@ -249,120 +246,8 @@ impl World {
         self.tell(format!("the process will die at {point}"));
     }
 
-    pub(crate) fn crash(&mut self) -> Result<(), String> {
-        self.tell("kill");
-        let life = self.life.take().expect("a node runs");
-        self.note_blocks(&life);
-        let folder = life.kill();
-        self.folders[self.model.node] = Some(folder);
-        self.start()
-    }
-
-    fn stop_and_start(&mut self) -> Result<(), String> {
-        self.stop();
-        self.start()
-    }
-
-    pub(crate) fn stop(&mut self) {
-        self.tell("stop");
-        let life = self.life.take().expect("a node runs");
-        self.note_blocks(&life);
-        let folder = life.close();
-        self.folders[self.model.node] = Some(folder);
-    }
-
-    fn note_blocks(&mut self, life: &Life) {
-        self.tally.blocks += life.probe.count(Point::BlockShown);
-    }
-
-    /// The node stops or dies, and another one goes on with the same bucket: a new one, or one that comes back.
-    pub(crate) fn change_node(&mut self) -> Result<(), String> {
-        if self.dice.random_bool(0.5) {
-            self.stop();
-        } else {
-            self.tell("kill");
-            let life = self.life.take().expect("a node runs");
-            self.note_blocks(&life);
-            self.folders[self.model.node] = Some(life.kill());
-        }
-        let others = self.folders.len() + usize::from(self.folders.len() < NODES_MAX);
-        let next = self.dice.random_range(0..others);
-        self.go_on_as(next)
-    }
-
-    /// A new node with an empty folder, beyond all limits.
-    pub(crate) fn lose_folder(&mut self) -> Result<(), String> {
-        self.stop();
-        self.go_on_as(self.folders.len())
-    }
-
-    fn go_on_as(&mut self, node: usize) -> Result<(), String> {
-        if node == self.folders.len() {
-            self.folders.push(Some(life::new_folder()));
-        }
-        self.model.node = node;
-        self.tell(format!("go on as node {node}"));
-        self.start()
-    }
-
-    /// Starts the node that answers. What its last process had sent is done, or will be, or never.
-    fn start(&mut self) -> Result<(), String> {
-        self.lives += 1;
-        self.tally.lives += 1;
-        self.appends.clear();
-        self.questions.clear();
-        let (objects, sent) = self.gate.begin_life(self.lives);
-        for request in sent {
-            if faults::fate(&mut self.dice) == Fate::Later {
-                self.gate.let_straggle(request);
-            }
-        }
-        let folder = self.folders[self.model.node].take().expect("it does not run");
-        self.tell(format!("start node {} on {}", self.model.node, folder.path().display()));
-        let life = Life::new(folder, self.settings.clone());
-        let mut opening = life.open(objects.clone(), Arc::clone(&self.clock));
-        self.life = Some(life);
-        self.is_blind = false;
-        loop {
-            let gate = &self.gate;
-            self.life().settle(gate, |_| {
-                let is_under_way = !opening.is_finished() && !gate.store_waits();
-                is_under_way.then_some("a start comes to the object store")
-            })?;
-            if opening.is_finished() {
-                match self.life().runtime.block_on(&mut opening).expect("no panic") {
-                    Ok(store) => {
-                        let waited = self.life.as_mut().map(|life| {
-                            life.opened(store);
-                            life.metric("spanhold_store_windows_waiting")
-                        });
-                        self.recovered = waited.unwrap_or_default();
-                        break;
-                    }
-                    // The threads of the process before are still letting go.
-                    Err(Error::Hot(error)) if error.to_string().contains("lock") => {
-                        std::thread::sleep(Duration::from_millis(1));
-                        opening = self.life().open(objects.clone(), Arc::clone(&self.clock));
-                    }
-                    Err(error) => return Err(format!("a start succeeds: {error}")),
-                }
-                continue;
-            }
-            let faults = self.tally.faults;
-            self.release_any()?;
-            self.is_blind |= self.tally.faults != faults;
-        }
-        self.learn_what_it_knows();
-        self.after_step_of_start()
-    }
-
-    fn after_step_of_start(&mut self) -> Result<(), String> {
-        self.settle()?;
-        self.hear()
-    }
-
     /// A store that was opened without the bucket reads it before it offloads its first window.
-    fn learn_what_it_knows(&mut self) {
+    pub(crate) fn learn_what_it_knows(&mut self) {
         let has_read = !self.is_blind || self.life().probe.count(Point::BlockShown) > 0;
         self.model.knows_bucket = has_read && !self.gate.has_lagged();
     }
