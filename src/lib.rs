@@ -12,5 +12,6 @@ pub mod demo;
 pub mod http;
 pub mod load;
 pub mod serve;
+pub mod stop;
 pub mod telemetry;
 pub mod trace;

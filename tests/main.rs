@@ -12,12 +12,16 @@ mod clients;
 mod cold_stores;
 /// `kill -9` and what is there afterwards.
 mod crash;
+/// The program killed at each named place between two steps.
+mod crash_points;
 /// Blocks of every version of the format are opened.
 mod formats;
 /// Blocks as other programs read them: pyarrow and DuckDB.
 mod open_files;
 /// OTLP to the letter, over gRPC and HTTP.
 mod otlp;
+/// A real S3 server that is killed and started again.
+mod outages;
 /// Traces, search and services over HTTP, and the command line.
 mod queries;
 /// The two reference traces of the demo, step by step.

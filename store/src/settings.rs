@@ -25,6 +25,10 @@ pub struct Settings {
     pub hot_bytes_max: u64,
     /// How often the manifests of other writers are read again.
     pub manifest_refresh: Duration,
+    /// Pause before a request that the object store did not answer is sent again; doubled each time.
+    pub retry_pause_min: Duration,
+    /// The longest such pause.
+    pub retry_pause_max: Duration,
 }
 
 impl Settings {
@@ -41,6 +45,8 @@ impl Settings {
             hot_retention: Duration::from_secs(3600),
             hot_bytes_max: 4 << 30,
             manifest_refresh: Duration::from_secs(30),
+            retry_pause_min: Duration::from_millis(200),
+            retry_pause_max: Duration::from_secs(10),
         }
     }
 }

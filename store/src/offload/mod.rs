@@ -24,7 +24,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::background::Background;
 use crate::clock::Clock;
-use crate::cold::{BlockEntry, BlockIndexes, EncodedBlock, encode};
+use crate::cold::{BlockEntry, BlockIndexes, EncodedBlock, complete, encode};
 use crate::health::Health;
 use crate::hot::{HotDb, index};
 use crate::manifest::Editor;
@@ -33,10 +33,6 @@ use crate::points::{Point, Probe};
 use crate::view::Views;
 use crate::window::LiveWindow;
 use crate::{Error, Settings};
-
-/// Pauses between attempts to reach the object store.
-const RETRY_FIRST: Duration = Duration::from_millis(200);
-const RETRY_LAST: Duration = Duration::from_secs(10);
 
 /// Blocks from this size on are put in parts, so that a slow or torn connection costs one part.
 const MULTIPART_BYTES: usize = 16 << 20;
@@ -87,13 +83,11 @@ impl Offloader {
         let started = Instant::now();
         let id = window.hot.id;
         let manifest = self.retry("reading the manifests", || self.editor.current()).await?;
-        let entry = if id > manifest.offloaded_through {
-            match self.encode(Arc::clone(&window)).await? {
-                Some(block) => Some(self.put(block, &window).await?),
-                None => None,
-            }
-        } else {
-            None
+        // A start without the object store does not know which windows are offloaded; those need their index all the same.
+        let block = self.encode(Arc::clone(&window), id > manifest.offloaded_through).await?;
+        let entry = match block {
+            Some(block) => Some(self.put(block, &window).await?),
+            None => None,
         };
         self.retry("committing the manifest", || {
             self.editor.edit(
@@ -111,7 +105,8 @@ impl Offloader {
         Ok(())
     }
 
-    async fn encode(&self, window: Arc<LiveWindow>) -> Result<Option<EncodedBlock>, Error> {
+    /// Writes the window's index and, if it is `wanted`, makes its block.
+    async fn encode(&self, window: Arc<LiveWindow>, wanted: bool) -> Result<Option<EncodedBlock>, Error> {
         let (db, probe) = (Arc::clone(&self.db), Arc::clone(&self.probe));
         let work = move || {
             let columns = window.read();
@@ -119,7 +114,7 @@ impl Offloader {
             index::write(&window.hot, traces)?;
             db.flush_window(window.hot.id)?;
             probe.reached(Point::WindowFlushed);
-            encode::encode(&columns)
+            if wanted { encode::encode(&columns) } else { Ok(None) }
         };
         self.background.run(work).await
     }
@@ -178,16 +173,16 @@ impl Offloader {
         what: &'static str,
         attempt: impl Fn() -> F,
     ) -> Result<T, Error> {
-        let mut pause = RETRY_FIRST;
+        let mut pause = self.settings.retry_pause_min;
         loop {
             match attempt().await {
                 Err(error @ Error::Cold(_)) => {
                     self.metrics.object_store_errors.inc();
-                    if pause == RETRY_FIRST {
+                    if pause == self.settings.retry_pause_min {
                         tracing::warn!(%error, what, "the object store failed, trying again");
                     }
                     tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(RETRY_LAST);
+                    pause = (pause * 2).min(self.settings.retry_pause_max);
                 }
                 other => return other,
             }
@@ -206,10 +201,5 @@ pub(crate) async fn put_block(objects: &dyn ObjectStore, entry: &BlockEntry, byt
         write.put(bytes);
         write.finish().await?;
     }
-    let there = objects.head(&path).await?.size;
-    if there != entry.bytes {
-        let source = format!("{path} was put with {} bytes and has {there}", entry.bytes).into();
-        return Err(object_store::Error::Generic { store: "object store", source }.into());
-    }
-    Ok(())
+    complete::check_put(objects, &path, entry.bytes).await
 }
