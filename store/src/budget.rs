@@ -34,6 +34,11 @@ impl Budget {
         }
     }
 
+    /// Whether receiving is so busy that whatever can wait should.
+    pub(crate) fn is_half_used(&self) -> bool {
+        self.used() > self.allowed / 2
+    }
+
     /// Bytes in flight.
     pub(crate) fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)

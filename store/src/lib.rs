@@ -27,6 +27,7 @@ mod health;
 mod hot;
 mod json;
 mod manifest;
+mod merge;
 mod metrics;
 mod offload;
 mod open;

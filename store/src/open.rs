@@ -9,17 +9,19 @@ use std::time::{Duration, Instant};
 use object_store::ObjectStore;
 use prometheus_client::registry::Registry;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::{Notify, oneshot};
 
 use crate::background::Background;
 use crate::budget::Budget;
 use crate::clock::{Clock, SystemClock};
-use crate::cold::{BlockId, BlockIndexes};
+use crate::cold::{BlockId, BlockIndexes, Origin};
 use crate::health::Health;
 use crate::hot::commit::{Committed, Committer, OpenWindow, build_columns};
 use crate::hot::db::WindowId;
 use crate::hot::{HotDb, HotWindow, index, lookup};
 use crate::manifest::editor::LOCAL_MANIFEST;
 use crate::manifest::{Editor, EditorParts, Manifest, ManifestStore, Manifests, keep_newest};
+use crate::merge::{Merger, MergerParts};
 use crate::metrics::Metrics;
 use crate::offload::Offloader;
 use crate::points::{NoProbe, Probe};
@@ -68,6 +70,11 @@ pub struct Store {
     budget: Budget,
     threads: Vec<JoinHandle<()>>,
     offloader: tokio::task::JoinHandle<()>,
+    #[cfg(test)]
+    merger: Arc<Merger>,
+    merging: tokio::task::JoinHandle<()>,
+    /// Ends merging when it is dropped.
+    end_merging: oneshot::Sender<()>,
 }
 
 impl Store {
@@ -125,11 +132,26 @@ impl Store {
             probe: Arc::clone(&components.probe),
         };
         let editor = Arc::new(Editor::new(editor_parts, manifest, manifest_is_loaded, epoch));
+        let origin = Origin { writer: writer_id.clone(), epoch };
+        let merger = Arc::new(Merger::start(MergerParts {
+            editor: Arc::clone(&editor),
+            objects: Arc::clone(&components.objects),
+            indexes: Arc::clone(&indexes),
+            views: Arc::clone(&views),
+            clock: Arc::clone(&components.clock),
+            settings: settings.clone(),
+            metrics: metrics.clone(),
+            probe: Arc::clone(&components.probe),
+            budget: budget.clone(),
+            origin: origin.clone(),
+        })?);
+        let merges = Arc::new(Notify::new());
+        let (end_merging, closing) = oneshot::channel();
         let offloader = Offloader {
             db,
             objects: Arc::clone(&components.objects),
             indexes: Arc::clone(&indexes),
-            editor,
+            editor: Arc::clone(&editor),
             views: Arc::clone(&views),
             clock: components.clock,
             settings: settings.clone(),
@@ -137,6 +159,8 @@ impl Store {
             metrics: metrics.clone(),
             probe: components.probe,
             background: Arc::new(Background::start("store-offload")?),
+            origin,
+            merges: Arc::clone(&merges),
         };
         let writer = Writer::new(Shared {
             batches: std::sync::Mutex::new(Some(batches)),
@@ -147,12 +171,16 @@ impl Store {
         });
         Ok(Self {
             writer,
-            reader: Reader::new(views, components.objects, indexes, writer_id, progress.clone()),
+            reader: Reader::new(views, components.objects, indexes, editor, writer_id, progress.clone()),
             health,
             metrics,
             budget,
             threads: start_threads(committer, batches_in, committed_in, sealed, progress)?,
             offloader: tokio::spawn(offloader.run(sealed_in)),
+            merging: tokio::spawn(Arc::clone(&merger).run(merges, closing)),
+            #[cfg(test)]
+            merger,
+            end_merging,
         })
     }
 
@@ -166,6 +194,12 @@ impl Store {
     #[must_use]
     pub fn reader(&self) -> Reader {
         self.reader.clone()
+    }
+
+    /// For tests that merge when they want to.
+    #[cfg(test)]
+    pub(crate) fn merger(&self) -> &Merger {
+        &self.merger
     }
 
     /// Whether spans are accepted.
@@ -191,6 +225,7 @@ impl Store {
     pub async fn close(self, deadline: Instant) {
         self.health.close();
         self.writer.disconnect();
+        drop(self.end_merging);
         let threads = tokio::task::spawn_blocking(move || {
             for thread in self.threads {
                 if thread.join().is_err() {
@@ -201,9 +236,11 @@ impl Store {
         if tokio::time::timeout_at(deadline.into(), threads).await.is_err() {
             tracing::warn!("the store did not finish its batches in time; they were not acknowledged");
         }
-        let stop = self.offloader.abort_handle();
-        if tokio::time::timeout_at(deadline.into(), self.offloader).await.is_err() {
-            stop.abort();
+        for task in [self.merging, self.offloader] {
+            let stop = task.abort_handle();
+            if tokio::time::timeout_at(deadline.into(), task).await.is_err() {
+                stop.abort();
+            }
         }
     }
 }

@@ -201,6 +201,18 @@ impl BlockIndexes {
         Ok(())
     }
 
+    /// Forgets all blocks but those for which `stays`. Readers that still need one read it from the block again.
+    pub(crate) fn retain(&self, stays: impl Fn(BlockId) -> bool) -> Result<(), Error> {
+        for key in self.db.block_index_keys()? {
+            let id = key.get(1..).and_then(|id| id.parse().ok());
+            if id.is_none_or(|id| !stays(id)) {
+                self.db.remove_block_index(&key)?;
+                id.map(|id| (self.locators.remove(&id), self.footers.remove(&id)));
+            }
+        }
+        Ok(())
+    }
+
     async fn bytes(&self, entry: &BlockEntry, part: Part) -> Result<Bytes, Error> {
         // A version 1 block has one range for both.
         let part = if entry.footer_offset.is_none() { Part::Footer } else { part };

@@ -16,8 +16,10 @@ pub(crate) mod locator;
 pub(crate) mod paths;
 pub(crate) mod reader;
 pub(crate) mod schema;
+pub(crate) mod sieve;
 pub(crate) mod writer;
 
+pub(crate) use block::Origin;
 pub use block::{BlockEntry, BlockId};
 pub(crate) use index::BlockIndexes;
 pub(crate) use writer::{Effort, EncodedBlock};

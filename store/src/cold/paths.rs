@@ -2,25 +2,46 @@
 //!
 //! | path | object |
 //! |---|---|
-//! | `tenant=default/spans/<yyyy-mm-dd>/<block id>.parquet` | a block; the day is that of its first span |
+//! | `tenant=default/spans/<yyyy-mm-dd>/<writer id>-<start>-<block id>.parquet` | a block; the day is that of its first span, the start is counted by [`Origin`] in 8 hexadecimal digits |
 //! | `tenant=default/manifest/<writer id>/<number, 20 digits>.json` | a manifest |
 
 use object_store::path::Path;
 
 use super::BlockId;
+use super::block::Origin;
 
 /// There is one data set so far; its name is in the paths so that further ones need no move.
 const TENANT: &str = "tenant=default";
 
 /// Where a block goes.
-pub(crate) fn block(id: BlockId, start_unix_nano: i64) -> Path {
+pub(crate) fn block(origin: &Origin, id: BlockId, start_unix_nano: i64) -> Path {
     let (year, month, day) = civil_date(start_unix_nano.div_euclid(86_400_000_000_000));
-    Path::from(format!("{TENANT}/spans/{year:04}-{month:02}-{day:02}/{id}.parquet"))
+    let Origin { writer, epoch } = origin;
+    Path::from(format!("{TENANT}/spans/{year:04}-{month:02}-{day:02}/{writer}-{epoch:08x}-{id}.parquet"))
+}
+
+/// Where all blocks are.
+pub(crate) fn blocks() -> Path {
+    Path::from(format!("{TENANT}/spans"))
+}
+
+/// Whose block a path is, and which; `None` for anything else, blocks of before paths told the writer among them.
+pub(crate) fn parse_block(path: &Path) -> Option<(Origin, BlockId)> {
+    let (_, file) = path.as_ref().strip_prefix(blocks().as_ref())?.strip_prefix('/')?.split_once('/')?;
+    let (rest, id) = file.strip_suffix(".parquet")?.rsplit_once('-')?;
+    let (writer, epoch) = rest.rsplit_once('-')?;
+    let epoch = u32::from_str_radix(epoch, 16).ok()?;
+    Some((Origin { writer: writer.to_owned(), epoch }, id.parse().ok()?))
 }
 
 /// Where all manifests are.
 pub(crate) fn manifests() -> Path {
     Path::from(format!("{TENANT}/manifest"))
+}
+
+/// Where the manifests of one writer are.
+pub(crate) fn manifests_of(writer: &str) -> Path {
+    Path::from(format!("{TENANT}/manifest/{writer}"))
 }
 
 /// Where one manifest is.
@@ -31,6 +52,11 @@ pub(crate) fn manifest(writer: &str, number: u64) -> Path {
 /// A name under the writer's prefix that no manifest has, to try conditional puts on.
 pub(crate) fn probe(writer: &str, id: BlockId) -> Path {
     Path::from(format!("{TENANT}/manifest/{writer}/probe-{id}"))
+}
+
+/// Whether a path is one that [`probe`] gave.
+pub(crate) fn is_probe(path: &Path) -> bool {
+    path.filename().is_some_and(|file| file.starts_with("probe-"))
 }
 
 /// Writer and number of a manifest's path; `None` for anything else.
@@ -61,21 +87,29 @@ mod tests {
 
     #[test]
     fn paths_round_trip() {
+        let origin = Origin { writer: "01J".to_owned(), epoch: 0x1f };
+        let id = BlockId::generate();
+        assert_eq!(parse_block(&block(&origin, id, 0)), Some((origin.clone(), id)));
+        assert_eq!(parse_block(&Path::from(format!("tenant=default/spans/2026-11-23/{id}.parquet"))), None);
+        assert_eq!(parse_block(&manifest("01J", 42)), None);
+        assert!(is_probe(&probe("01J", id)) && !is_probe(&manifest("01J", 42)));
         assert_eq!(parse_manifest(&manifest("01J", 42)), Some(("01J".to_owned(), 42)));
         assert_eq!(parse_manifest(&probe("01J", BlockId::generate())), None);
-        assert_eq!(parse_manifest(&block(BlockId::generate(), 0)), None);
+        assert_eq!(parse_manifest(&block(&origin, id, 0)), None);
     }
 
     #[test]
     fn blocks_lie_under_their_day() {
         let id = BlockId::generate();
+        let origin = Origin { writer: "01J".to_owned(), epoch: 0x1f };
         for (nanos, day) in [
             (0, "1970-01-01"),
             (951_782_400_000_000_000, "2000-02-29"),
             (1_795_477_000_000_000_000, "2026-11-23"),
             (i64::MAX, "2262-04-11"),
         ] {
-            assert_eq!(block(id, nanos).as_ref(), format!("tenant=default/spans/{day}/{id}.parquet"));
+            let expected = format!("tenant=default/spans/{day}/01J-0000001f-{id}.parquet");
+            assert_eq!(block(&origin, id, nanos).as_ref(), expected);
         }
     }
 }

@@ -76,7 +76,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + S
 }
 
 /// Where a row group's columns lie; they are contiguous.
-fn byte_range(footer: &Footer, row_group: usize, columns: Option<&[&str]>) -> Range<u64> {
+pub(crate) fn byte_range(footer: &Footer, row_group: usize, columns: Option<&[&str]>) -> Range<u64> {
     let row_group = footer.metadata.metadata().row_group(row_group);
     let (mut first, mut last) = (u64::MAX, 0);
     for column in row_group.columns() {

@@ -20,11 +20,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::background::Background;
 use crate::clock::Clock;
-use crate::cold::{BlockEntry, BlockIndexes, EncodedBlock, complete, encode};
+use crate::cold::{BlockEntry, BlockIndexes, EncodedBlock, Origin, complete, encode};
 use crate::health::Health;
 use crate::hot::{HotDb, index};
 use crate::manifest::Editor;
@@ -35,7 +36,7 @@ use crate::window::LiveWindow;
 use crate::{Error, Settings};
 
 /// Blocks from this size on are put in parts, so that a slow or torn connection costs one part.
-const MULTIPART_BYTES: usize = 16 << 20;
+pub(crate) const MULTIPART_BYTES: usize = 16 << 20;
 
 /// How often retention is looked at while nothing is offloaded.
 const RETIRE_INTERVAL: Duration = Duration::from_secs(10);
@@ -53,6 +54,10 @@ pub(crate) struct Offloader {
     pub(crate) metrics: Metrics,
     pub(crate) probe: Arc<dyn Probe>,
     pub(crate) background: Arc<Background>,
+    /// Who makes its blocks.
+    pub(crate) origin: Origin,
+    /// Woken after each window: there may be enough blocks to merge.
+    pub(crate) merges: Arc<Notify>,
 }
 
 impl Offloader {
@@ -102,6 +107,7 @@ impl Offloader {
         self.metrics.windows_waiting.dec();
         self.metrics.offload_seconds.observe(started.elapsed().as_secs_f64());
         self.retire();
+        self.merges.notify_one();
         Ok(())
     }
 
@@ -120,7 +126,7 @@ impl Offloader {
     }
 
     async fn put(&self, block: EncodedBlock, window: &LiveWindow) -> Result<BlockEntry, Error> {
-        let (entry, bytes) = BlockEntry::of_new(block, vec![window.hot.id]);
+        let (entry, bytes) = BlockEntry::of_new(&self.origin, block, vec![window.hot.id]);
         self.retry("putting a block", || put_block(&*self.objects, &entry, bytes.clone())).await?;
         self.probe.reached(Point::BlockPut);
         self.indexes.put(&entry, &bytes.slice(entry.index_offset as usize..))?;

@@ -27,11 +27,10 @@ const BLOCKS_AT_ONCE: usize = 4;
 const RESOLVE_STEP: usize = 64;
 
 impl Shared {
-    pub(super) async fn search(&self, request: &SearchRequest) -> Result<SearchResult, Error> {
-        let view = self.views.load();
-        let (inside, outside): (Vec<_>, Vec<_>) = blocks(&view).partition(|block| overlaps(block, request));
+    pub(super) async fn search(&self, view: &Arc<View>, request: &SearchRequest) -> Result<SearchResult, Error> {
+        let (inside, outside): (Vec<_>, Vec<_>) = blocks(view).partition(|block| overlaps(block, request));
         let mut candidates = Candidates::default();
-        for folded in self.scan(&view, &inside, request).await? {
+        for folded in self.scan(view, &inside, request).await? {
             candidates.add(folded, true);
         }
         let mut ids: Vec<TraceId> = candidates.matched();
@@ -55,7 +54,7 @@ impl Shared {
             let summary = candidates.summary(id);
             traces.push(match candidates.may_repeat_spans(id) {
                 false => summary,
-                true => self.count_once(&view, summary).await?,
+                true => self.count_once(view, summary).await?,
             });
         }
         Ok(SearchResult { traces, total })
