@@ -41,7 +41,7 @@ impl Fixture {
         let metrics = Metrics::default();
         let mut registry = Registry::default();
         metrics.register(&mut registry);
-        let router = routes(store.reader(), clock, Limits::default(), metrics);
+        let router = routes(store.reader(), store.deleter(), clock, Limits::default(), metrics);
         Self { store, router, registry, _folder: folder }
     }
 

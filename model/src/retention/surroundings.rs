@@ -67,7 +67,10 @@ impl<'a> Surroundings<'a> {
     }
 }
 
-fn state_changes(traces: &[TraceFacts<'_>], context: &Context<'_>) -> Vec<bool> {
+/// For each trace, whether the run before it of the same operation, about the same subject, went the other way. Not known is
+/// not changed.
+#[must_use]
+pub fn state_changes(traces: &[TraceFacts<'_>], context: &Context<'_>) -> Vec<bool> {
     let mut order: Vec<usize> = (0..traces.len()).collect();
     order.sort_unstable_by_key(|index| {
         let facts = &traces[*index];
