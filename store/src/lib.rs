@@ -25,6 +25,8 @@ mod cold;
 mod convert;
 mod delete;
 pub mod error;
+#[cfg(test)]
+mod fixture;
 mod health;
 mod hex_ids;
 mod hot;

@@ -49,6 +49,12 @@ impl Reader {
         Self { shared: Arc::new(parts) }
     }
 
+    /// For tests of other modules.
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// Every span of a trace, each once (of two with the same id the later end wins), by start; empty when unknown.
     ///
     /// # Errors

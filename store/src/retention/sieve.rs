@@ -116,7 +116,14 @@ impl RetentionSieve {
             latency_percentile: Some(&percentile),
             ..Context::default()
         };
-        decide(&retention.policy, facts, &context, self.now)
+        let decisions = decide(&retention.policy, facts, &context, self.now);
+        if matches!(self.source, Source::Window) && retention.needs.latency_percentiles {
+            let mut memory = retention.memory();
+            for one in facts.iter().filter(|one| one.has_root) {
+                memory.latencies.add(one.service, one.operation, one.duration_nanos());
+            }
+        }
+        decisions
     }
 
     /// Sees changes of state while the window's runs and what failed before them are at hand: at merges, runs between them may be
