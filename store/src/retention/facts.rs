@@ -2,10 +2,11 @@
 //!
 //! Reads each column once and classifies each distinct service and span name once. Decides nothing.
 
-use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use arrow::array::{Array, AsArray, BinaryArray, RecordBatch};
+use foldhash::fast::RandomState;
+use hashbrown::{HashMap, HashSet};
 use model::class::CLASS_ATTRIBUTES;
 use model::retention::{INSTANCE_ATTRIBUTE, Policy, StatusSet, TraceFacts};
 use model::{ClassSet, Classifier, OperationClass, StatusCode};
@@ -64,7 +65,7 @@ pub(super) struct Trace {
 /// Gathers the facts of whole traces, which `rows` has sorted by trace, then start.
 pub(super) fn gather(rows: &RecordBatch, keys: &Keys, classifier: &Classifier) -> Result<Gathered, Error> {
     let columns = Columns::new(rows, keys)?;
-    let mut classes = Classes { classifier, by_name: HashMap::new(), by_attribute: HashMap::new() };
+    let mut classes = Classes { classifier, by_name: HashMap::default(), by_attribute: HashMap::default() };
     let linked = linked_traces(rows)?;
     let mut values = Values::default();
     let mut traces = Vec::new();
@@ -207,8 +208,8 @@ impl<'a> Columns<'a> {
 /// Classes by service, span name and attribute, each told once.
 struct Classes<'a> {
     classifier: &'a Classifier,
-    by_name: HashMap<(usize, usize), OperationClass>,
-    by_attribute: HashMap<(usize, usize, String), OperationClass>,
+    by_name: HashMap<(usize, usize), OperationClass, RandomState>,
+    by_attribute: HashMap<(usize, usize, String), OperationClass, RandomState>,
 }
 
 impl Classes<'_> {
@@ -220,11 +221,10 @@ impl Classes<'_> {
         match attribute {
             None => *self.by_name.entry((service, name)).or_insert_with(|| tell(None)),
             Some(text) => {
-                let class = || tell(Some(&text));
                 if let Some(known) = self.by_attribute.get(&(service, name, text.clone())) {
                     return *known;
                 }
-                let class = class();
+                let class = tell(Some(&text));
                 self.by_attribute.insert((service, name, text), class);
                 class
             }
@@ -233,7 +233,7 @@ impl Classes<'_> {
 }
 
 /// The traces that some span of another one links to.
-fn linked_traces(rows: &RecordBatch) -> Result<HashSet<TraceId>, Error> {
+fn linked_traces(rows: &RecordBatch) -> Result<HashSet<TraceId, RandomState>, Error> {
     let links = decode::column(rows, schema::LINKS)?;
     let corrupt = || Error::Corrupt { what: "a block".to_owned(), why: "its links are no list of links".to_owned() };
     let lists = links.as_list_opt::<i32>().ok_or_else(corrupt)?;

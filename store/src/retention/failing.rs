@@ -1,6 +1,6 @@
 //! Which operations failed when they last ran, so that the first run that goes well again is seen as a change.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use model::retention::{Health, StateKey, TraceFacts};
 
@@ -36,8 +36,16 @@ impl FailingOperations {
     /// Takes the last run of each operation.
     pub(super) fn learn(&mut self, facts: &[TraceFacts<'_>]) {
         let mut last: HashMap<StateKey<'_>, &TraceFacts<'_>> = HashMap::new();
+        let failed: HashSet<StateKey<'_>> = facts.iter().filter(|one| one.has_error()).map(StateKey::of).collect();
+        if failed.is_empty() && self.subjects.is_empty() {
+            return;
+        }
         for one in facts {
-            let known = last.entry(StateKey::of(one)).or_insert(one);
+            let key = StateKey::of(one);
+            if !failed.contains(&key) && !self.has(&key) {
+                continue;
+            }
+            let known = last.entry(key).or_insert(one);
             if (known.start, known.trace_id) < (one.start, one.trace_id) {
                 *known = one;
             }
