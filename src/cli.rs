@@ -26,6 +26,8 @@ pub enum Command {
     Demo(DemoOptions),
     /// Print one trace as a tree.
     Trace(TraceOptions),
+    /// Tell what the retention rules of a server would drop now.
+    Retention(RetentionOptions),
     /// Read the configuration, say what is wrong with it or what follows from it, and end.
     CheckConfig(ServeOptions),
 }
@@ -35,6 +37,17 @@ pub enum Command {
 pub struct TraceOptions {
     /// Trace id: 32 hex digits.
     pub id: String,
+    /// Address of a server's HTTP API.
+    #[arg(long, env = "SPANHOLD_URL", default_value = "http://127.0.0.1:4319")]
+    pub url: String,
+}
+
+/// Options of `spanhold retention`.
+#[derive(Debug, Args)]
+pub struct RetentionOptions {
+    /// Look at what arrived in so many hours.
+    #[arg(long, default_value_t = 24)]
+    pub hours: u64,
     /// Address of a server's HTTP API.
     #[arg(long, env = "SPANHOLD_URL", default_value = "http://127.0.0.1:4319")]
     pub url: String,

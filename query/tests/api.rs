@@ -41,7 +41,7 @@ impl Fixture {
         let metrics = Metrics::default();
         let mut registry = Registry::default();
         metrics.register(&mut registry);
-        let router = routes(store.reader(), clock, Limits::default(), metrics);
+        let router = routes(store.reader(), store.deleter(), clock, Limits::default(), metrics);
         Self { store, router, registry, _folder: folder }
     }
 
@@ -193,9 +193,102 @@ async fn every_failure_is_a_problem() {
         let got = answer.problem(StatusCode::from_u16(status).expect("a status"));
         assert!(got.contains(detail), "{path}: {got}");
     }
-    let answer = fixture.send("POST", "/api/v1/search", &[]).await;
-    assert!(answer.problem(StatusCode::METHOD_NOT_ALLOWED).contains("GET"));
-    assert_eq!(answer.headers[ALLOW], "GET,HEAD");
+    for (path, allowed, told) in [
+        ("/api/v1/search", "GET,HEAD", "GET and HEAD only"),
+        ("/api/v1/traces", "DELETE", "DELETE only"),
+        ("/api/v1/traces/0af7651916cd43dd8448eb211c80319c", "GET,HEAD,DELETE", "GET, HEAD and DELETE only"),
+    ] {
+        let answer = fixture.send("POST", path, &[]).await;
+        let detail = answer.problem(StatusCode::METHOD_NOT_ALLOWED);
+        assert!(detail.contains(told), "{path}: {detail}");
+        assert_eq!(answer.headers[ALLOW], allowed, "{path}");
+    }
+    fixture.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_is_deleted_by_its_id() {
+    let fixture = Fixture::new().await;
+    let path = format!("/api/v1/traces/{TRACE_ID}");
+    let dry = fixture.send("DELETE", &format!("{path}?dry_run=true"), &[]).await;
+    assert_eq!((dry.status, &dry.json()["traces"], &dry.json()["dry_run"]), (StatusCode::OK, &1.into(), &true.into()));
+    assert_eq!(fixture.ask(&path, &[]).await.status, StatusCode::OK);
+
+    let done = fixture.send("DELETE", &path, &[]).await.json();
+    assert_eq!((&done["traces"], &done["dry_run"]), (&1.into(), &false.into()));
+    assert_eq!(done["trace_ids"], serde_json::json!([TRACE_ID]));
+    let gone = fixture.ask(&path, &[]).await;
+    assert!(gone.problem(StatusCode::NOT_FOUND).contains("is kept"));
+    let again = fixture.send("DELETE", &path, &[]).await;
+    assert!(again.problem(StatusCode::NOT_FOUND).contains("is kept"));
+    let wrong = fixture.send("DELETE", &format!("{path}?format=tree"), &[]).await;
+    assert!(wrong.problem(StatusCode::BAD_REQUEST).contains("this path takes dry_run"));
+    fixture.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn traces_are_deleted_by_what_a_search_finds() {
+    let fixture = Fixture::new().await;
+    let start = fixture.send("DELETE", "/api/v1/traces?operation=Upload", &[]).await;
+    assert!(start.problem(StatusCode::BAD_REQUEST).contains("`start` is missing"));
+    let limit = fixture.send("DELETE", "/api/v1/traces?start=now-5m&limit=1", &[]).await;
+    assert!(limit.problem(StatusCode::BAD_REQUEST).contains("`limit` is unknown"));
+    let none = fixture.send("DELETE", "/api/v1/traces?start=now-5m&operation=Restore", &[]).await;
+    assert_eq!((none.status, &none.json()["traces"]), (StatusCode::OK, &0.into()));
+    let dry = fixture.send("DELETE", "/api/v1/traces?start=now-5m&operation=Upload&dry_run=true", &[]).await.json();
+    assert_eq!((&dry["traces"], &dry["trace_ids"][0]), (&1.into(), &TRACE_ID.into()));
+    assert_eq!(fixture.ask("/api/v1/search?start=now-5m", &[]).await.json()["total"], 1);
+
+    let done = fixture.send("DELETE", "/api/v1/traces?start=now-5m&operation=Upload", &[]).await.json();
+    assert_eq!((&done["traces"], &done["dry_run"]), (&1.into(), &false.into()));
+    assert_eq!(fixture.ask("/api/v1/search?start=now-5m", &[]).await.json()["total"], 0);
+    fixture.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_than_one_delete_takes_is_refused() {
+    let fixture = Fixture::new().await;
+    let start = SystemClock.now().as_u64() - 60_000_000_000;
+    let span = |number: u128| Span {
+        trace_id: number.to_be_bytes().to_vec(),
+        span_id: ROOT_ID.to_vec(),
+        name: "HealthCheck".to_owned(),
+        start_time_unix_nano: start,
+        end_time_unix_nano: start + 1,
+        ..Span::default()
+    };
+    let scope_spans = ScopeSpans { spans: (1..=1_001).map(span).collect(), ..ScopeSpans::default() };
+    let resource_spans = vec![ResourceSpans { scope_spans: vec![scope_spans], ..ResourceSpans::default() }];
+    let request = ExportTraceServiceRequest { resource_spans };
+    let (batch, _) = proto::check::check(request.encode_to_vec()).expect("valid OTLP");
+    fixture.store.writer().append(PreparedRequest::new(batch).expect("compresses")).await.expect("the store takes it");
+    let all = "/api/v1/traces?start=now-5m&operation=HealthCheck";
+    for path in [all.to_owned(), format!("{all}&dry_run=true")] {
+        let refused = fixture.send("DELETE", &path, &[]).await;
+        let detail = refused.problem(StatusCode::BAD_REQUEST);
+        assert!(detail.contains("1001 traces match") && detail.contains("narrow"), "{detail}");
+    }
+    assert_eq!(fixture.ask("/api/v1/search?start=now-5m", &[]).await.json()["total"], 1_002);
+    fixture.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rules_in_force_and_what_they_would_do() {
+    let fixture = Fixture::new().await;
+    let rules = fixture.ask("/api/v1/retention", &[]).await.json();
+    assert_eq!(rules["hold_nano"], "600000000000");
+    assert_eq!(rules["rules"][0]["name"], "health-checks");
+    let explanation = rules["rules"][0]["explanation"].as_str().expect("text");
+    assert!(explanation.starts_with("health-checks: class health_check"), "{explanation}");
+    assert_eq!((&rules["rules"][0]["dropped_spans"], &rules["rules"][1]["kept_bytes"]), (&0.into(), &0.into()));
+
+    let run = fixture.ask("/api/v1/retention/dry-run", &[]).await.json();
+    assert_eq!((&run["hours"], &run["blocks"], &run["blocks_left_out"]), (&24.into(), &0.into(), &0.into()));
+    assert_eq!(run["rules"][1]["name"], "everything-else");
+    let far = fixture.ask("/api/v1/retention/dry-run?hours=721", &[]).await;
+    assert!(far.problem(StatusCode::BAD_REQUEST).contains("from 1 to 720"));
+    let other = fixture.ask("/api/v1/retention?hours=1", &[]).await;
+    assert!(other.problem(StatusCode::BAD_REQUEST).contains("this path takes none"));
     fixture.close().await;
 }
 

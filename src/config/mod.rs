@@ -104,7 +104,7 @@ pub fn load(given: ServeOptions) -> Result<Config, ConfigError> {
     validate(given.or(file))
 }
 
-/// `spanhold check-config`: prints what the configuration comes to.
+/// `spanhold check-config`: prints what the configuration comes to, and the retention rules in words.
 ///
 /// # Errors
 /// The first thing that is wrong.
@@ -112,7 +112,11 @@ pub fn check(given: ServeOptions) -> Result<(), Box<dyn std::error::Error>> {
     use std::io::Write;
     let config = load(given)?;
     cold::open(&config.cold)?;
-    writeln!(std::io::stdout(), "{config:#?}")?;
+    let mut out = std::io::stdout();
+    writeln!(out, "{config:#?}\n\nretention, the first rule that matches a trace decides:")?;
+    for rule in config.store.retention.explain() {
+        writeln!(out, "  {rule}")?;
+    }
     Ok(())
 }
 
@@ -142,6 +146,7 @@ fn validate(options: ServeOptions) -> Result<Config, ConfigError> {
         hot_retention,
         hot_bytes_max,
         shutdown_deadline,
+        retention,
     } = options;
 
     let data_dir = absolute(&data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR)))?;
@@ -153,6 +158,7 @@ fn validate(options: ServeOptions) -> Result<Config, ConfigError> {
     set(&mut store.in_flight_bytes_max, in_flight_bytes_max);
     set(&mut store.hot_retention, hot_retention.map(Into::into));
     set(&mut store.hot_bytes_max, hot_bytes_max);
+    set(&mut store.retention, retention);
     for (name, value) in [
         ("window-spans-max", store.window_spans_max),
         ("window-bytes-max", store.window_bytes_max),

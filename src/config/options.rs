@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
+use model::retention::Policy;
 use serde::Deserialize;
 
 /// Each option has one name: `--data-dir`, `SPANHOLD_DATA_DIR`, `data-dir = "…"`.
@@ -64,6 +65,9 @@ pub struct ServeOptions {
     /// Time from SIGTERM to the end.
     #[arg(long, env = "SPANHOLD_SHUTDOWN_DEADLINE", value_name = "DURATION")]
     pub shutdown_deadline: Option<Span>,
+    /// Which traces are kept, and for how long: rules, so in the file only.
+    #[arg(skip)]
+    pub retention: Option<Policy>,
 }
 
 impl ServeOptions {
@@ -87,6 +91,7 @@ impl ServeOptions {
             hot_retention: self.hot_retention.or(file.hot_retention),
             hot_bytes_max: self.hot_bytes_max.or(file.hot_bytes_max),
             shutdown_deadline: self.shutdown_deadline.or(file.shutdown_deadline),
+            retention: self.retention.or(file.retention),
         }
     }
 }

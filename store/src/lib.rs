@@ -14,6 +14,7 @@
 //! ```text
 //! Writer::append ─▶ hot::commit ─▶ (answer) ─▶ window ─▶ offload ─▶ cold, manifest
 //!                                              └────────────┬─────────┘
+//! Deleter ────────────────────────────────────▶ manifest
 //! Reader ◀───────────────────────────────────── view ◀──────┘
 //! ```
 
@@ -22,8 +23,12 @@ mod budget;
 pub mod clock;
 mod cold;
 mod convert;
+mod delete;
 pub mod error;
+#[cfg(test)]
+mod fixture;
 mod health;
+mod hex_ids;
 mod hot;
 mod json;
 mod manifest;
@@ -34,6 +39,7 @@ pub mod points;
 mod prepare;
 mod progress;
 pub mod read;
+mod retention;
 pub mod settings;
 mod varint;
 mod view;
@@ -42,6 +48,7 @@ pub mod writer;
 
 pub use clock::{Clock, SystemClock};
 pub use cold::{BlockEntry, BlockId};
+pub use delete::{DELETED_TRACES_MAX, Delete, Deleter, Receipt};
 pub use error::{Error, ErrorKind};
 pub use manifest::Manifest;
 pub use open::{Components, Store};
@@ -50,5 +57,6 @@ pub use prepare::PreparedRequest;
 pub use read::{
     Entry, OperationSummary, Reader, SearchOrder, SearchRequest, SearchResult, ServiceSummary, TraceSummary,
 };
+pub use retention::{BlockRetention, DRY_RUN_SPANS_MAX, DryRun, Failing, Fates, Incident, RetentionReport, RuleFates};
 pub use settings::Settings;
 pub use writer::Writer;

@@ -14,6 +14,7 @@ use crate::background::Background;
 use crate::budget::Budget;
 use crate::clock::{Clock, SystemClock};
 use crate::cold::{BlockId, BlockIndexes};
+use crate::delete::{Deleter, Sweeper};
 use crate::health::Health;
 use crate::hot::commit::{Committed, Committer, OpenWindow, build_columns};
 use crate::hot::db::WindowId;
@@ -24,10 +25,11 @@ use crate::metrics::Metrics;
 use crate::offload::Offloader;
 use crate::points::{NoProbe, Probe};
 use crate::progress::Progress;
+use crate::retention::Retention;
 use crate::view::{View, Views};
 use crate::window::LiveWindow;
 use crate::writer::Shared;
-use crate::{Error, Reader, Settings, Writer};
+use crate::{Error, Reader, Settings, Writer, read};
 
 /// How long a start waits for the object store before it goes on with what is known locally.
 const MANIFEST_DEADLINE: Duration = Duration::from_secs(10);
@@ -63,6 +65,8 @@ impl Components {
 pub struct Store {
     writer: Writer,
     reader: Reader,
+    deleter: Deleter,
+    retention: Arc<Retention>,
     health: Health,
     metrics: Metrics,
     budget: Budget,
@@ -93,6 +97,7 @@ impl Store {
             live: recovered.live.into_iter().chain([Arc::clone(&open)]).collect(),
             hot: recovered.hot.into_iter().chain([Arc::clone(&open.hot)]).collect(),
             manifests: known,
+            deleted: Arc::default(),
         });
 
         let health = Health::default();
@@ -124,7 +129,16 @@ impl Store {
             metrics: metrics.clone(),
             probe: Arc::clone(&components.probe),
         };
+        let retention = Retention::new(settings.retention.clone(), &manifest.blocks);
         let editor = Arc::new(Editor::new(editor_parts, manifest, manifest_is_loaded, epoch));
+        let deleter = Deleter::new(Arc::clone(&editor), Arc::clone(&views), Arc::clone(&components.clock));
+        let sweeper = Sweeper {
+            editor: Arc::clone(&editor),
+            views: Arc::clone(&views),
+            indexes: Arc::clone(&indexes),
+            writer: writer_id.clone(),
+        };
+        let clock = Arc::clone(&components.clock);
         let offloader = Offloader {
             db,
             objects: Arc::clone(&components.objects),
@@ -137,6 +151,8 @@ impl Store {
             metrics: metrics.clone(),
             probe: components.probe,
             background: Arc::new(Background::start("store-offload")?),
+            retention: Arc::clone(&retention),
+            sweeper,
         };
         let writer = Writer::new(Shared {
             batches: std::sync::Mutex::new(Some(batches)),
@@ -147,7 +163,17 @@ impl Store {
         });
         Ok(Self {
             writer,
-            reader: Reader::new(views, components.objects, indexes, writer_id, progress.clone()),
+            reader: Reader::new(read::Shared {
+                views,
+                objects: components.objects,
+                indexes,
+                writer: writer_id,
+                progress: progress.clone(),
+                retention: Arc::clone(&retention),
+                clock,
+            }),
+            deleter,
+            retention,
             health,
             metrics,
             budget,
@@ -168,6 +194,12 @@ impl Store {
         self.reader.clone()
     }
 
+    /// For whoever may delete traces.
+    #[must_use]
+    pub fn deleter(&self) -> Deleter {
+        self.deleter.clone()
+    }
+
     /// Whether spans are accepted.
     ///
     /// # Errors
@@ -179,6 +211,7 @@ impl Store {
     /// Adds the store's metrics to `registry`.
     pub fn register_metrics(&self, registry: &mut Registry) {
         self.metrics.register(registry);
+        self.retention.register(registry);
     }
 
     /// Brings gauges up to date that nobody else does.

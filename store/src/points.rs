@@ -28,11 +28,13 @@ pub enum Point {
     MergeCommitted,
     /// Some of the objects that no manifest names are deleted.
     OrphanSwept,
+    /// The manifest names deleted traces, or forgets some; readers do not know it.
+    DeletesCommitted,
 }
 
 impl Point {
     /// All of them, in the order in which a span meets them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::BatchesSynced,
         Self::WindowSealed,
         Self::WindowFlushed,
@@ -43,6 +45,7 @@ impl Point {
         Self::MergedPut,
         Self::MergeCommitted,
         Self::OrphanSwept,
+        Self::DeletesCommitted,
     ];
 
     /// As it is written, such as `block-put`.
@@ -59,6 +62,7 @@ impl Point {
             Self::MergedPut => "merged-put",
             Self::MergeCommitted => "merge-committed",
             Self::OrphanSwept => "orphan-swept",
+            Self::DeletesCommitted => "deletes-committed",
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use model::retention::Policy;
+
 /// What the store is told at start. Data only; components (object store) are passed beside it.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -25,6 +27,8 @@ pub struct Settings {
     pub hot_bytes_max: u64,
     /// How often the manifests of other writers are read again.
     pub manifest_refresh: Duration,
+    /// Which traces are kept, and for how long.
+    pub retention: Policy,
 }
 
 impl Settings {
@@ -41,6 +45,7 @@ impl Settings {
             hot_retention: Duration::from_secs(3600),
             hot_bytes_max: 4 << 30,
             manifest_refresh: Duration::from_secs(30),
+            retention: Policy::default(),
         }
     }
 }

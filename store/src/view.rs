@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
+use crate::delete::DeletedTraces;
 use crate::hot::HotWindow;
 use crate::manifest::Manifests;
 use crate::window::LiveWindow;
@@ -20,6 +21,8 @@ pub(crate) struct View {
     pub(crate) hot: Vec<Arc<HotWindow>>,
     /// The cold tier.
     pub(crate) manifests: Manifests,
+    /// What `manifests` say is deleted; brought up to date with every change.
+    pub(crate) deleted: Arc<DeletedTraces>,
 }
 
 /// The current view.
@@ -29,7 +32,8 @@ pub(crate) struct Views {
 }
 
 impl Views {
-    pub(crate) fn new(view: View) -> Arc<Self> {
+    pub(crate) fn new(mut view: View) -> Arc<Self> {
+        view.deleted = Arc::new(DeletedTraces::of(&view.manifests));
         Arc::new(Self { current: ArcSwap::from_pointee(view), changing: Mutex::new(()) })
     }
 
@@ -43,6 +47,10 @@ impl Views {
         let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut view = View::clone(&self.current.load());
         change(&mut view);
+        let deleted = DeletedTraces::of(&view.manifests);
+        if deleted != *view.deleted {
+            view.deleted = Arc::new(deleted);
+        }
         self.current.store(Arc::new(view));
     }
 }

@@ -98,12 +98,12 @@ async fn spans_of(asked: &Asked, id: TraceId) -> Result<Vec<Span>, Problem> {
     Ok(spans)
 }
 
-fn unknown(id: TraceId) -> Problem {
+pub(super) fn unknown(id: TraceId) -> Problem {
     Problem::not_found(format!("no span of trace {id} is kept"))
 }
 
 /// The trace id of the path.
-pub(crate) struct IdInPath(TraceId);
+pub(crate) struct IdInPath(pub(crate) TraceId);
 
 impl<S: Send + Sync> FromRequestParts<S> for IdInPath {
     type Rejection = Problem;

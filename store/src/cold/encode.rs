@@ -13,6 +13,7 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray, UInt32Array,
 };
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Field, Schema};
 use model::{SpanKind, StatusCode};
 use proto::TraceId;
@@ -20,6 +21,7 @@ use proto::TraceId;
 use super::build::{self, Order, TextColumns};
 use super::catalog::Catalog;
 use super::schema;
+use super::sieve::Sieve;
 use super::writer::{BlockWriter, Effort, EncodedBlock};
 use crate::Error;
 use crate::window::Columns;
@@ -36,8 +38,8 @@ const ATTRIBUTE_COLUMN_SHARE: usize = 100;
 /// Longest key that gets a column.
 const ATTRIBUTE_COLUMN_NAME_BYTES_MAX: usize = 128;
 
-/// Encodes all rows of `window`; `None` when it has none.
-pub(crate) fn encode(window: &Columns) -> Result<Option<EncodedBlock>, Error> {
+/// Encodes the rows of `window` that `sieve` leaves; `None` when there are none.
+pub(crate) fn encode(window: &Columns, sieve: &mut dyn Sieve) -> Result<Option<EncodedBlock>, Error> {
     let order = Order::new(sorted_rows(window), window.len());
     if order.len() == 0 {
         return Ok(None);
@@ -50,6 +52,11 @@ pub(crate) fn encode(window: &Columns) -> Result<Option<EncodedBlock>, Error> {
 
     let (fields, arrays): (Vec<Field>, Vec<ArrayRef>) = columns.into_iter().unzip();
     let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?;
+    // Whatever is counted or rolled up is so from the whole window: before this, or from `window`.
+    let batch = match sieve.sift(&batch)? {
+        Some(stays) => filter_record_batch(&batch, &stays)?,
+        None => batch,
+    };
     let mut writer = BlockWriter::new(batch.schema(), &plain, Effort::Offload)?;
     for offset in (0..batch.num_rows()).step_by(schema::ROW_GROUP_ROWS) {
         writer.write(&batch.slice(offset, schema::ROW_GROUP_ROWS.min(batch.num_rows() - offset)))?;

@@ -15,6 +15,7 @@ pub(crate) mod locator;
 pub(crate) mod paths;
 pub(crate) mod reader;
 pub(crate) mod schema;
+pub(crate) mod sieve;
 pub(crate) mod writer;
 
 pub use block::{BlockEntry, BlockId};

@@ -17,6 +17,7 @@ pub(crate) use commit::ManifestStore;
 pub(crate) use editor::{Editor, EditorParts};
 
 use crate::cold::BlockEntry;
+use crate::delete::Delete;
 use crate::hot::db::WindowId;
 
 /// Version of the manifest's JSON.
@@ -38,12 +39,15 @@ pub struct Manifest {
     pub offloaded_through: WindowId,
     /// The blocks, oldest first.
     pub blocks: Vec<Arc<BlockEntry>>,
+    /// Traces that nobody is to find any more, whoever's blocks they are in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deletes: Vec<Arc<Delete>>,
 }
 
 impl Manifest {
     /// Before anything was offloaded.
     pub(crate) const fn empty(writer: String) -> Self {
-        Self { version: VERSION, writer, number: 0, offloaded_through: 0, blocks: Vec::new() }
+        Self { version: VERSION, writer, number: 0, offloaded_through: 0, blocks: Vec::new(), deletes: Vec::new() }
     }
 
     /// With one more window offloaded, into `block` if it had any span. Its number is the editor's to give.

@@ -25,11 +25,13 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use crate::background::Background;
 use crate::clock::Clock;
 use crate::cold::{BlockEntry, BlockIndexes, EncodedBlock, encode};
+use crate::delete::Sweeper;
 use crate::health::Health;
 use crate::hot::{HotDb, index};
 use crate::manifest::Editor;
 use crate::metrics::Metrics;
 use crate::points::{Point, Probe};
+use crate::retention::{Retention, RetentionSieve};
 use crate::view::Views;
 use crate::window::LiveWindow;
 use crate::{Error, Settings};
@@ -44,6 +46,9 @@ const MULTIPART_BYTES: usize = 16 << 20;
 /// How often retention is looked at while nothing is offloaded.
 const RETIRE_INTERVAL: Duration = Duration::from_secs(10);
 
+/// How often it is looked whether deleted traces are gone.
+const FORGET_INTERVAL: Duration = Duration::from_secs(60);
+
 /// What moving windows needs.
 pub(crate) struct Offloader {
     pub(crate) db: Arc<HotDb>,
@@ -57,6 +62,8 @@ pub(crate) struct Offloader {
     pub(crate) metrics: Metrics,
     pub(crate) probe: Arc<dyn Probe>,
     pub(crate) background: Arc<Background>,
+    pub(crate) retention: Arc<Retention>,
+    pub(crate) sweeper: Sweeper,
 }
 
 impl Offloader {
@@ -65,6 +72,8 @@ impl Offloader {
         let mut retire = tokio::time::interval(RETIRE_INTERVAL);
         let mut refresh = tokio::time::interval(self.settings.manifest_refresh);
         refresh.reset();
+        let mut forget = tokio::time::interval(FORGET_INTERVAL);
+        forget.reset();
         loop {
             tokio::select! {
                 window = sealed.recv() => match window {
@@ -79,6 +88,7 @@ impl Offloader {
                 },
                 _ = retire.tick() => self.retire(),
                 _ = refresh.tick() => self.refresh().await,
+                _ = forget.tick() => self.forget_deletes().await,
             }
         }
     }
@@ -89,8 +99,11 @@ impl Offloader {
         let manifest = self.retry("reading the manifests", || self.editor.current()).await?;
         let entry = if id > manifest.offloaded_through {
             match self.encode(Arc::clone(&window)).await? {
-                Some(block) => Some(self.put(block, &window).await?),
-                None => None,
+                (Some(block), sieve) => Some(self.put(block, sieve, &window).await?),
+                (None, sieve) => {
+                    sieve.finish(0.0);
+                    None
+                }
             }
         } else {
             None
@@ -111,7 +124,8 @@ impl Offloader {
         Ok(())
     }
 
-    async fn encode(&self, window: Arc<LiveWindow>) -> Result<Option<EncodedBlock>, Error> {
+    async fn encode(&self, window: Arc<LiveWindow>) -> Result<(Option<EncodedBlock>, RetentionSieve), Error> {
+        let mut sieve = self.retention.of_window(&self.views.load(), self.clock.now());
         let (db, probe) = (Arc::clone(&self.db), Arc::clone(&self.probe));
         let work = move || {
             let columns = window.read();
@@ -119,13 +133,14 @@ impl Offloader {
             index::write(&window.hot, traces)?;
             db.flush_window(window.hot.id)?;
             probe.reached(Point::WindowFlushed);
-            encode::encode(&columns)
+            Ok((encode::encode(&columns, &mut sieve)?, sieve))
         };
         self.background.run(work).await
     }
 
-    async fn put(&self, block: EncodedBlock, window: &LiveWindow) -> Result<BlockEntry, Error> {
-        let (entry, bytes) = BlockEntry::of_new(block, vec![window.hot.id]);
+    async fn put(&self, block: EncodedBlock, sieve: RetentionSieve, window: &LiveWindow) -> Result<BlockEntry, Error> {
+        let (mut entry, bytes) = BlockEntry::of_new(block, vec![window.hot.id]);
+        entry.retention = Some(sieve.finish(entry.bytes as f64 / entry.spans as f64));
         self.retry("putting a block", || put_block(&*self.objects, &entry, bytes.clone())).await?;
         self.probe.reached(Point::BlockPut);
         self.indexes.put(&entry, &bytes.slice(entry.index_offset as usize..))?;
@@ -169,6 +184,14 @@ impl Offloader {
         if let Err(error) = self.editor.refresh().await {
             self.metrics.object_store_errors.inc();
             tracing::debug!(%error, "could not read the manifests of other writers");
+        }
+    }
+
+    /// What is not forgotten now is looked at again later.
+    async fn forget_deletes(&self) {
+        if let Err(error) = self.sweeper.sweep(self.clock.now()).await {
+            self.metrics.object_store_errors.inc();
+            tracing::debug!(%error, "could not forget deletes");
         }
     }
 

@@ -75,6 +75,9 @@ impl Shared {
         }
         let from_blocks: Vec<_> = futures::stream::iter(scans).buffered(BLOCKS_AT_ONCE).try_collect().await?;
         folded.extend(from_blocks);
+        if !view.deleted.is_empty() {
+            folded.iter_mut().for_each(|one| one.fragments.retain(|id, _| !view.deleted.contains(*id)));
+        }
         Ok(folded)
     }
 

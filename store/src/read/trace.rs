@@ -15,6 +15,9 @@ const BLOCKS_AT_ONCE: usize = 8;
 
 impl Shared {
     pub(super) async fn trace(&self, view: &std::sync::Arc<View>, trace_id: TraceId) -> Result<Vec<Span>, Error> {
+        if view.deleted.contains(trace_id) {
+            return Ok(Vec::new());
+        }
         let hot = std::sync::Arc::clone(view);
         let from_hot = tokio::task::spawn_blocking(move || hot_spans(&hot, trace_id));
         let mut spans = from_hot.await.map_err(|error| Error::Block(format!("reading the hot tier: {error}")))??;
