@@ -34,7 +34,9 @@ pub mod points;
 mod prepare;
 mod progress;
 pub mod read;
+mod rollup;
 pub mod settings;
+mod varint;
 mod view;
 mod window;
 pub mod writer;
@@ -47,7 +49,9 @@ pub use open::{Components, Store};
 pub use points::{NoProbe, Point, Probe};
 pub use prepare::PreparedRequest;
 pub use read::{
-    Entry, OperationSummary, Reader, SearchOrder, SearchRequest, SearchResult, ServiceSummary, TraceSummary,
+    Entry, OperationSummary, Reader, RollupRequest, RollupRow, Rollups, SearchOrder, SearchRequest, SearchResult,
+    ServiceSummary, TraceSummary,
 };
+pub use rollup::{OTHER_NAMES, OTHER_SERVICES, RELATIVE_ERROR, Resolution, RollupEntry, Sketch, Totals};
 pub use settings::Settings;
 pub use writer::Writer;

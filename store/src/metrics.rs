@@ -30,6 +30,10 @@ pub(crate) struct Metrics {
     pub(crate) cold_blocks: Count,
     pub(crate) cold_bytes: Count,
     pub(crate) poisoned: Count,
+    pub(crate) rollups: Count,
+    pub(crate) rollup_bytes: Count,
+    pub(crate) rollup_seconds: Histogram,
+    pub(crate) rollups_joined: Total,
 }
 
 impl Default for Metrics {
@@ -54,6 +58,10 @@ impl Default for Metrics {
             cold_blocks: Count::default(),
             cold_bytes: Count::default(),
             poisoned: Count::default(),
+            rollups: Count::default(),
+            rollup_bytes: Count::default(),
+            rollup_seconds: seconds(),
+            rollups_joined: Total::default(),
         }
     }
 }
@@ -107,5 +115,19 @@ impl Metrics {
             "1 after a failed background write: nothing is accepted until a restart",
             self.poisoned.clone(),
         );
+        store.register("rollups", "Rollups in the cold tier", self.rollups.clone());
+        store.register_with_unit(
+            "rollup",
+            "Size of the rollups in the cold tier",
+            Unit::Bytes,
+            self.rollup_bytes.clone(),
+        );
+        store.register_with_unit(
+            "rollup",
+            "Time to count the spans of a window",
+            Unit::Seconds,
+            self.rollup_seconds.clone(),
+        );
+        store.register("rollups_joined", "Rollups that became part of a larger one", self.rollups_joined.clone());
     }
 }

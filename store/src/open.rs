@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use object_store::ObjectStore;
 use prometheus_client::registry::Registry;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::background::Background;
@@ -24,6 +25,8 @@ use crate::metrics::Metrics;
 use crate::offload::Offloader;
 use crate::points::{NoProbe, Probe};
 use crate::progress::Progress;
+use crate::rollup::compactor::Compactor;
+use crate::rollup::plan::Kept;
 use crate::view::{View, Views};
 use crate::window::LiveWindow;
 use crate::writer::Shared;
@@ -68,6 +71,7 @@ pub struct Store {
     budget: Budget,
     threads: Vec<JoinHandle<()>>,
     offloader: tokio::task::JoinHandle<()>,
+    compactor: tokio::task::JoinHandle<()>,
 }
 
 impl Store {
@@ -125,6 +129,16 @@ impl Store {
             probe: Arc::clone(&components.probe),
         };
         let editor = Arc::new(Editor::new(editor_parts, manifest, manifest_is_loaded, epoch));
+        let background = Arc::new(Background::start("store-offload")?);
+        let offloaded = Arc::new(Notify::new());
+        let compactor = Compactor {
+            editor: Arc::clone(&editor),
+            objects: Arc::clone(&components.objects),
+            clock: Arc::clone(&components.clock),
+            kept: Kept { minutes: settings.rollup_minute_retention, hours: settings.rollup_hour_retention },
+            metrics: metrics.clone(),
+            background: Arc::clone(&background),
+        };
         let offloader = Offloader {
             db,
             objects: Arc::clone(&components.objects),
@@ -136,7 +150,8 @@ impl Store {
             health: health.clone(),
             metrics: metrics.clone(),
             probe: components.probe,
-            background: Arc::new(Background::start("store-offload")?),
+            background,
+            offloaded: Arc::clone(&offloaded),
         };
         let writer = Writer::new(Shared {
             batches: std::sync::Mutex::new(Some(batches)),
@@ -153,6 +168,7 @@ impl Store {
             budget,
             threads: start_threads(committer, batches_in, committed_in, sealed, progress)?,
             offloader: tokio::spawn(offloader.run(sealed_in)),
+            compactor: tokio::spawn(compactor.run(offloaded)),
         })
     }
 
@@ -191,6 +207,8 @@ impl Store {
     pub async fn close(self, deadline: Instant) {
         self.health.close();
         self.writer.disconnect();
+        // What it has done half leaves an object that nobody names.
+        self.compactor.abort();
         let threads = tokio::task::spawn_blocking(move || {
             for thread in self.threads {
                 if thread.join().is_err() {

@@ -26,13 +26,15 @@ pub enum Point {
     MergedPut,
     /// The manifest names the merged block instead of its inputs; the inputs are still in the object store.
     MergeCommitted,
+    /// The manifest names one rollup instead of those that went into it.
+    RollupsJoined,
     /// Some of the objects that no manifest names are deleted.
     OrphanSwept,
 }
 
 impl Point {
     /// All of them, in the order in which a span meets them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::BatchesSynced,
         Self::WindowSealed,
         Self::WindowFlushed,
@@ -42,6 +44,7 @@ impl Point {
         Self::WindowsRetired,
         Self::MergedPut,
         Self::MergeCommitted,
+        Self::RollupsJoined,
         Self::OrphanSwept,
     ];
 
@@ -58,6 +61,7 @@ impl Point {
             Self::WindowsRetired => "windows-retired",
             Self::MergedPut => "merged-put",
             Self::MergeCommitted => "merge-committed",
+            Self::RollupsJoined => "rollups-joined",
             Self::OrphanSwept => "orphan-swept",
         }
     }

@@ -25,6 +25,10 @@ pub struct Settings {
     pub hot_bytes_max: u64,
     /// How often the manifests of other writers are read again.
     pub manifest_refresh: Duration,
+    /// How long counts and latencies are kept by the minute: long enough to compare today with yesterday.
+    pub rollup_minute_retention: Duration,
+    /// How long counts and latencies are kept by the hour, and by the day from then on: a quarter, to compare weeks.
+    pub rollup_hour_retention: Duration,
 }
 
 impl Settings {
@@ -41,6 +45,8 @@ impl Settings {
             hot_retention: Duration::from_secs(3600),
             hot_bytes_max: 4 << 30,
             manifest_refresh: Duration::from_secs(30),
+            rollup_minute_retention: Duration::from_secs(48 * 3600),
+            rollup_hour_retention: Duration::from_secs(90 * 86_400),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod fold;
 pub mod request;
+mod rollups;
 mod scan;
 mod search;
 #[cfg(test)]
@@ -66,6 +67,16 @@ impl Reader {
     pub async fn search(&self, request: &SearchRequest) -> Result<SearchResult, Error> {
         self.shared.progress.catch_up().await;
         self.shared.search(request).await
+    }
+
+    /// How many spans there were and how long they took, by service, name, kind and root, over all that was ever received: what
+    /// retention dropped is counted too. A span that was sent twice counts once when both came in one window, else twice.
+    ///
+    /// # Errors
+    /// When a tier cannot be read.
+    pub async fn rollups(&self, request: &RollupRequest) -> Result<Rollups, Error> {
+        self.shared.progress.catch_up().await;
+        self.shared.rollups(request).await
     }
 
     /// All services, by name. A span that was sent twice, in two windows, counts twice here.
