@@ -15,6 +15,12 @@ pub(crate) const SEARCH_TRACES_DEFAULT: usize = 50;
 /// Traces that a search lists at most: further ones are found by narrowing the time range.
 pub(crate) const SEARCH_TRACES_MAX: usize = 1_000;
 
+/// Operations that are listed when it is not told how many: those that matter on a page.
+pub(crate) const OPERATIONS_DEFAULT: usize = 100;
+
+/// Operations that are listed at most.
+pub(crate) const OPERATIONS_MAX: usize = 1_000;
+
 /// Limits of the query side.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {

@@ -4,6 +4,7 @@
 mod distinct;
 mod json;
 pub(crate) mod native;
+pub(crate) mod operations;
 pub(crate) mod otlp;
 
 #[cfg(test)]
