@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::ServeOptions;
 use crate::demo::DemoOptions;
+use crate::inspect::InspectOptions;
 
 /// A self-hosted, lightweight trace backend for database-as-a-service platforms.
 #[derive(Debug, Parser)]
@@ -26,6 +27,8 @@ pub enum Command {
     Demo(DemoOptions),
     /// Print one trace as a tree.
     Trace(TraceOptions),
+    /// Show windows, manifests and blocks, and where a trace is.
+    Inspect(InspectOptions),
     /// Read the configuration, say what is wrong with it or what follows from it, and end.
     CheckConfig(ServeOptions),
 }

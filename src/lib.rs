@@ -10,6 +10,7 @@ pub mod cold;
 pub mod config;
 pub mod demo;
 pub mod http;
+pub mod inspect;
 pub mod load;
 pub mod serve;
 pub mod telemetry;

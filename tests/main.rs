@@ -12,9 +12,13 @@ mod clients;
 mod cold_stores;
 /// `kill -9` and what is there afterwards.
 mod crash;
+/// `spanhold inspect` over a server and over a folder, and what the documents say of metrics and settings.
+mod inspect;
 /// OTLP to the letter, over gRPC and HTTP.
 mod otlp;
 /// Traces, search and services over HTTP, and the command line.
 mod queries;
 /// The two reference traces of the demo, step by step.
 mod reference;
+/// Counts and latencies over a demo load.
+mod rollups;

@@ -6,6 +6,7 @@
 //! Never knows which tier a span is in, never writes, and keeps no state between requests.
 
 mod api;
+pub mod inspection;
 mod limits;
 mod metrics;
 mod params;

@@ -22,6 +22,7 @@ pub fn routes(reader: Reader, clock: Arc<dyn Clock>, limits: Limits, metrics: Me
         .route("/api/v1/search", get(api::search::search))
         .route("/api/v1/services", get(api::services::services))
         .route("/api/v1/operations", get(api::operations::operations))
+        .route("/api/v1/inspect", get(api::inspect::inspect))
         .route("/api/{*path}", any(no_such_path))
         .method_not_allowed_fallback(wrong_method)
         .with_state(Asked { reader, clock, gate: Gate::new(limits) })

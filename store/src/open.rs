@@ -21,6 +21,7 @@ use crate::hot::db::WindowId;
 use crate::hot::{HotDb, HotWindow, index, lookup};
 use crate::manifest::editor::LOCAL_MANIFEST;
 use crate::manifest::{Editor, EditorParts, Manifest, ManifestStore, Manifests};
+use crate::metered::Metered;
 use crate::metrics::Metrics;
 use crate::offload::Offloader;
 use crate::points::{NoProbe, Probe};
@@ -69,6 +70,9 @@ pub struct Store {
     health: Health,
     metrics: Metrics,
     budget: Budget,
+    hot: Arc<HotDb>,
+    indexes: Arc<BlockIndexes>,
+    progress: Progress,
     threads: Vec<JoinHandle<()>>,
     offloader: tokio::task::JoinHandle<()>,
     compactor: tokio::task::JoinHandle<()>,
@@ -80,6 +84,9 @@ impl Store {
     /// # Errors
     /// When the hot tier cannot be opened (another process has it, damage, permissions).
     pub async fn open(settings: Settings, components: Components) -> Result<Self, Error> {
+        let metrics = Metrics::default();
+        let mut components = components;
+        components.objects = Metered::over(components.objects, metrics.clone());
         let (db, window_ids) = HotDb::open(&settings.hot_dir)?;
         let writer_id = writer_id(&db)?;
         let epoch = next_epoch(&db)?;
@@ -87,7 +94,6 @@ impl Store {
         let (known, manifest_is_loaded) = load_manifests(&manifests, &db, &writer_id).await?;
         let manifest = known.get(&writer_id).cloned().unwrap_or_else(|| Arc::new(Manifest::empty(writer_id.clone())));
 
-        let metrics = Metrics::default();
         let recovered = recover(&db, &window_ids, &manifest, &*components.clock)?;
         metrics.windows_waiting.set(recovered.live.len() as i64);
         let last = window_ids.last().copied().unwrap_or_default().max(manifest.offloaded_through);
@@ -140,7 +146,7 @@ impl Store {
             background: Arc::clone(&background),
         };
         let offloader = Offloader {
-            db,
+            db: Arc::clone(&db),
             objects: Arc::clone(&components.objects),
             indexes: Arc::clone(&indexes),
             editor,
@@ -162,7 +168,17 @@ impl Store {
         });
         Ok(Self {
             writer,
-            reader: Reader::new(views, components.objects, indexes, writer_id, progress.clone()),
+            reader: Reader::new(
+                views,
+                components.objects,
+                Arc::clone(&indexes),
+                writer_id,
+                progress.clone(),
+                metrics.clone(),
+            ),
+            hot: Arc::clone(&db),
+            indexes,
+            progress: progress.clone(),
             health,
             metrics,
             budget,
@@ -200,6 +216,11 @@ impl Store {
     /// Brings gauges up to date that nobody else does.
     pub fn observe_metrics(&self) {
         self.metrics.in_flight_bytes.set(self.budget.used() as i64);
+        self.metrics.columns_behind.set(self.progress.behind() as i64);
+        self.metrics.wal_bytes.set(self.hot.log_bytes() as i64);
+        let (locators, footers) = self.indexes.memory_bytes();
+        self.metrics.locator_cache_bytes.set(locators as i64);
+        self.metrics.footer_cache_bytes.set(footers as i64);
     }
 
     /// Refuses further batches, finishes those that were accepted, and stops the workers. Windows that are not offloaded

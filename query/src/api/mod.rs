@@ -1,5 +1,6 @@
 //! The handlers, a file per subject: read the parameters, ask the store, render.
 
+pub(crate) mod inspect;
 pub(crate) mod operations;
 pub(crate) mod search;
 pub(crate) mod services;

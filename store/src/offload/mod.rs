@@ -140,7 +140,10 @@ impl Offloader {
             let rollup = rollup::window::of_window(&columns, |row| order.has(row));
             metrics.rollup_seconds.observe(started.elapsed().as_secs_f64());
             let rollup_file = rollup::file::encode(&rollup)?;
-            Ok(Encoded { rollup, rollup_file, block: encode::encode(&columns, &order)? })
+            let started = Instant::now();
+            let block = encode::encode(&columns, &order)?;
+            metrics.encode_seconds.observe(started.elapsed().as_secs_f64());
+            Ok(Encoded { rollup, rollup_file, block })
         };
         self.background.run(work).await
     }

@@ -18,10 +18,13 @@ use model::Span;
 use object_store::ObjectStore;
 use proto::TraceId;
 pub use request::*;
+pub(crate) use trace::batches_of;
 
 use crate::Error;
 use crate::cold::catalog::Catalog;
 use crate::cold::{BlockEntry, BlockIndexes, encode};
+use crate::inspect::Inspector;
+use crate::metrics::Metrics;
 use crate::progress::Progress;
 use crate::view::{View, Views};
 
@@ -31,13 +34,14 @@ pub struct Reader {
     shared: Arc<Shared>,
 }
 
-struct Shared {
-    views: Arc<Views>,
+pub(crate) struct Shared {
+    pub(crate) views: Arc<Views>,
     objects: Arc<dyn ObjectStore>,
-    indexes: Arc<BlockIndexes>,
+    pub(crate) indexes: Arc<BlockIndexes>,
     /// This node among the writers of the bucket.
     writer: String,
-    progress: Progress,
+    pub(crate) progress: Progress,
+    metrics: Metrics,
 }
 
 impl Reader {
@@ -47,8 +51,15 @@ impl Reader {
         indexes: Arc<BlockIndexes>,
         writer: String,
         progress: Progress,
+        metrics: Metrics,
     ) -> Self {
-        Self { shared: Arc::new(Shared { views, objects, indexes, writer, progress }) }
+        Self { shared: Arc::new(Shared { views, objects, indexes, writer, progress, metrics }) }
+    }
+
+    /// A look at what is where, for whoever runs the store.
+    #[must_use]
+    pub fn inspector(&self) -> Inspector {
+        Inspector::new(Arc::clone(&self.shared))
     }
 
     /// Every span of a trace, each once (of two with the same id the later end wins), by start; empty when unknown.

@@ -18,6 +18,16 @@ impl Resolution {
     /// All of them, finest first.
     pub const ALL: [Self; 3] = [Self::Minute, Self::Hour, Self::Day];
 
+    /// As it is written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day",
+        }
+    }
+
     /// Its length in nanoseconds.
     #[must_use]
     pub const fn nanos(self) -> i64 {
