@@ -249,6 +249,35 @@ fn what_is_no_rollup_is_refused() {
     assert!(error.contains("format version"), "{error}");
 }
 
+#[test]
+fn the_columns_are_those_that_other_readers_were_promised() {
+    let file = file::encode(&counted(&window("api", vec![span(1, 1, 0, "op", START, 10)]))).expect("encodes");
+    let reader = parquet::file::serialized_reader::SerializedFileReader::new(file).expect("Parquet");
+    let metadata = parquet::file::reader::FileReader::metadata(&reader).file_metadata();
+    let mut text = Vec::new();
+    parquet::schema::printer::print_schema(&mut text, metadata.schema());
+    let expected = "message arrow_schema {
+  REQUIRED INT64 start_unix_nano;
+  REQUIRED INT64 resolution_nano;
+  REQUIRED BYTE_ARRAY service (STRING);
+  REQUIRED BYTE_ARRAY name (STRING);
+  REQUIRED BYTE_ARRAY kind (STRING);
+  REQUIRED BOOLEAN is_root;
+  REQUIRED INT64 spans;
+  REQUIRED INT64 errors;
+  REQUIRED INT64 sum_nano;
+  REQUIRED INT64 min_nano;
+  REQUIRED INT64 max_nano;
+  REQUIRED BYTE_ARRAY sketch;
+  REQUIRED FIXED_LEN_BYTE_ARRAY (16) exemplar_trace_id;
+}
+";
+    assert_eq!(String::from_utf8(text).expect("text"), expected);
+    let version =
+        metadata.key_value_metadata().and_then(|pairs| pairs.iter().find(|pair| pair.key == "spanhold.rollup"));
+    assert_eq!(version.and_then(|pair| pair.value.as_deref()), Some("1"));
+}
+
 /// How long counting takes: `cargo test --release --workspace nanoseconds_per_span -- --ignored --nocapture`.
 #[test]
 #[ignore = "measures"]
