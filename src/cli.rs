@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::ServeOptions;
 use crate::demo::DemoOptions;
+use crate::inspect::InspectOptions;
 
 /// A self-hosted, lightweight trace backend for database-as-a-service platforms.
 #[derive(Debug, Parser)]
@@ -28,6 +29,8 @@ pub enum Command {
     Trace(TraceOptions),
     /// Tell what the retention rules of a server would drop now.
     Retention(RetentionOptions),
+    /// Show windows, manifests and blocks, and where a trace is.
+    Inspect(InspectOptions),
     /// Read the configuration, say what is wrong with it or what follows from it, and end.
     CheckConfig(ServeOptions),
 }

@@ -11,6 +11,7 @@ pub mod cold;
 pub mod config;
 pub mod demo;
 pub mod http;
+pub mod inspect;
 pub mod load;
 pub mod retention;
 pub mod serve;

@@ -14,6 +14,8 @@ mod cold_stores;
 mod crash;
 /// Blocks of every version of the format are opened.
 mod formats;
+/// `spanhold inspect` over a server and over a folder, and what the documents say of metrics and settings.
+mod inspect;
 /// Blocks as other programs read them: pyarrow and DuckDB.
 mod open_files;
 /// OTLP to the letter, over gRPC and HTTP.
@@ -22,3 +24,5 @@ mod otlp;
 mod queries;
 /// The two reference traces of the demo, step by step.
 mod reference;
+/// Counts and latencies over a demo load.
+mod rollups;

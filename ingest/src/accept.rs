@@ -254,8 +254,10 @@ impl Work {
                 protobuf
             }
         };
+        let started = Instant::now();
         let (request, rejections) = check(protobuf).map_err(|error| Refusal::Undecodable(error.to_string()))?;
         let request = PreparedRequest::new(request).map_err(|error| inner.refuse(&error))?;
+        inner.metrics.count_prepared(started.elapsed());
         Ok(Checked { request, rejections, permit })
     }
 }

@@ -18,6 +18,7 @@ use crate::refusal::Refusal;
 
 const REQUESTS: &str = "spanhold_ingest_requests";
 const REQUEST_DURATION: &str = "spanhold_ingest_request_duration_seconds";
+const PREPARE: &str = "spanhold_ingest_prepare_seconds";
 const RECEIVED_BYTES: &str = "spanhold_ingest_received_bytes";
 const DECOMPRESSED_BYTES: &str = "spanhold_ingest_decompressed_bytes";
 const SPANS_ACCEPTED: &str = "spanhold_ingest_spans_accepted";
@@ -30,6 +31,7 @@ const IN_FLIGHT_BYTES: &str = "spanhold_ingest_in_flight_bytes";
 pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     request_duration: Family<TransportLabels, Histogram, fn() -> Histogram>,
+    prepare: Histogram,
     received_bytes: Family<TransportLabels, Counter>,
     decompressed_bytes: Family<TransportLabels, Counter>,
     spans_accepted: Counter,
@@ -63,6 +65,8 @@ impl Metrics {
         let metrics = Self {
             requests: Family::default(),
             request_duration: Family::new_with_constructor(duration_histogram),
+            // 4 µs to 4 s: a few spans, and the largest request.
+            prepare: Histogram::new(exponential_buckets(0.000_004, 4.0, 11)),
             received_bytes: Family::default(),
             decompressed_bytes: Family::default(),
             spans_accepted: Counter::default(),
@@ -76,13 +80,33 @@ impl Metrics {
             "Time from the request's headers to its answer",
             metrics.request_duration.clone(),
         );
+        registry.register(PREPARE, "Time to check a request, cut and compress it", metrics.prepare.clone());
         registry.register(RECEIVED_BYTES, "Request bodies read, as sent", metrics.received_bytes.clone());
         registry.register(DECOMPRESSED_BYTES, "Request bodies after decompression", metrics.decompressed_bytes.clone());
         registry.register(SPANS_ACCEPTED, "Spans made durable", metrics.spans_accepted.clone());
         registry.register(SPANS_REJECTED, "Spans left out, by reason", metrics.spans_rejected.clone());
         registry.register(IN_FLIGHT_REQUESTS, "Requests not yet answered", metrics.in_flight_requests.clone());
         registry.register(IN_FLIGHT_BYTES, "Bytes held by requests not yet answered", metrics.in_flight_bytes.clone());
+        metrics.begin_at_zero();
         metrics
+    }
+
+    /// What is counted later is 0 until then, and not unknown.
+    fn begin_at_zero(&self) {
+        for transport in [Transport::Grpc, Transport::Http] {
+            let accepted = RequestLabels { transport: transport.name(), outcome: "accepted" };
+            drop(self.requests.get_or_create(&accepted));
+            drop(self.request_duration.get_or_create(&labels(transport)));
+            drop(self.received_bytes.get_or_create(&labels(transport)));
+            drop(self.decompressed_bytes.get_or_create(&labels(transport)));
+        }
+        for reason in ["trace_id", "span_id", "parent_span_id", "other"] {
+            drop(self.spans_rejected.get_or_create(&ReasonLabels { reason }));
+        }
+    }
+
+    pub(crate) fn count_prepared(&self, took: Duration) {
+        self.prepare.observe(took.as_secs_f64());
     }
 
     pub(crate) fn count_received(&self, transport: Transport, bytes: usize) {

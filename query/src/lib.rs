@@ -7,6 +7,7 @@
 //! [`store::Deleter`].
 
 mod api;
+pub mod inspection;
 mod limits;
 mod metrics;
 mod params;

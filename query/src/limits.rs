@@ -27,6 +27,12 @@ pub(crate) const DRY_RUN_HOURS_DEFAULT: usize = 24;
 /// How far back it looks at most. What it reads is bounded by the store.
 pub(crate) const DRY_RUN_HOURS_MAX: usize = 720;
 
+/// Operations that are listed when it is not told how many: those that matter on a page.
+pub(crate) const OPERATIONS_DEFAULT: usize = 100;
+
+/// Operations that are listed at most.
+pub(crate) const OPERATIONS_MAX: usize = 1_000;
+
 /// Limits of the query side.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {

@@ -25,6 +25,8 @@ pub fn routes(reader: Reader, deleter: Deleter, clock: Arc<dyn Clock>, limits: L
         .route("/api/v1/retention/dry-run", get(api::retention::dry_run))
         .route("/api/v1/search", get(api::search::search))
         .route("/api/v1/services", get(api::services::services))
+        .route("/api/v1/operations", get(api::operations::operations))
+        .route("/api/v1/inspect", get(api::inspect::inspect))
         .route("/api/{*path}", any(no_such_path))
         .method_not_allowed_fallback(wrong_method)
         .with_state(Asked { reader, deleter, clock, gate: Gate::new(limits) })

@@ -174,6 +174,40 @@ async fn search_and_services() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn operations_are_counted_and_measured() {
+    let fixture = Fixture::new().await;
+    let roots = fixture.ask("/api/v1/operations?start=now-5m", &[]).await;
+    assert_eq!((roots.status, roots.content_type()), (StatusCode::OK, "application/json"));
+    let roots = roots.json();
+    assert_eq!((&roots["total"], &roots["relative_error"]), (&1.into(), &0.01.into()), "{roots}");
+    let backup = &roots["operations"][0];
+    assert_eq!((&backup["service"], &backup["name"]), (&"unknown_service".into(), &"Backup".into()));
+    assert_eq!((&backup["span_count"], &backup["error_count"]), (&1.into(), &0.into()));
+    for field in ["total_time_nano", "min_nano", "p50_nano", "p99_nano", "max_nano"] {
+        assert_eq!(backup[field], "2000000", "{field}");
+    }
+    assert_eq!(backup["exemplar_trace_id"], TRACE_ID);
+    // Six minutes at the most, as the range is taken to whole ones.
+    let rate = backup["spans_per_second"].as_f64().expect("a number");
+    assert!((1.0 / 361.0..1.0 / 299.0).contains(&rate), "{rate}");
+    let nanos = |name: &str| roots[name].as_str().and_then(|text| text.parse::<i64>().ok()).expect("nanoseconds");
+    assert_eq!((nanos("start_unix_nano") % 60_000_000_000, nanos("resolution_nano")), (0, 60_000_000_000));
+    assert!(nanos("as_of_unix_nano") <= nanos("end_unix_nano"));
+
+    let all = fixture.ask("/api/v1/operations?start=now-5m&root=false", &[]).await.json();
+    let names: Vec<_> = (0..2).map(|at| all["operations"][at]["name"].as_str()).collect();
+    assert_eq!(names, [Some("Backup"), Some("Upload")]);
+    let one = fixture.ask("/api/v1/operations?start=now-5m&root=false&limit=1", &[]).await.json();
+    assert_eq!((one["total"].as_u64(), one["operations"].as_array().map(Vec::len)), (Some(2), Some(1)));
+    for (query, total) in [("&service=nobody", 0), ("&root=false&operation=Upload", 1), ("&operation=Upload", 0)] {
+        let found = fixture.ask(&format!("/api/v1/operations?start=now-5m{query}"), &[]).await.json();
+        assert_eq!(found["total"], total, "{query}");
+    }
+    assert_eq!(fixture.ask("/api/v1/operations?end=now-10m", &[]).await.json()["total"], 0);
+    fixture.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_failure_is_a_problem() {
     let fixture = Fixture::new().await;
     let cases = [
@@ -186,6 +220,9 @@ async fn every_failure_is_a_problem() {
         ("/api/v1/search?servise=api", 400, "`servise` is unknown"),
         ("/api/v1/search?service=%ff%fe&colour=red", 400, "`colour` is unknown"),
         ("/api/v1/services?limit=1", 400, "`limit` is unknown: this path takes none"),
+        ("/api/v1/operations?class=backup", 400, "`class` is unknown"),
+        ("/api/v1/inspect?block=x", 400, "`x` is no block id"),
+        ("/api/v1/inspect?block=01ARZ3NDEKTSV4RRFFQ69G5FAV", 404, "no block 01ARZ3NDEKTSV4RRFFQ69G5FAV"),
         ("/api/v1/nothing", 404, "no such path"),
     ];
     for (path, status, detail) in cases {

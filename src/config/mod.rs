@@ -145,6 +145,8 @@ fn validate(options: ServeOptions) -> Result<Config, ConfigError> {
         in_flight_bytes_max,
         hot_retention,
         hot_bytes_max,
+        rollup_minute_retention,
+        rollup_hour_retention,
         shutdown_deadline,
         retention,
     } = options;
@@ -159,6 +161,8 @@ fn validate(options: ServeOptions) -> Result<Config, ConfigError> {
     set(&mut store.hot_retention, hot_retention.map(Into::into));
     set(&mut store.hot_bytes_max, hot_bytes_max);
     set(&mut store.retention, retention);
+    set(&mut store.rollup_minute_retention, rollup_minute_retention.map(Into::into));
+    set(&mut store.rollup_hour_retention, rollup_hour_retention.map(Into::into));
     for (name, value) in [
         ("window-spans-max", store.window_spans_max),
         ("window-bytes-max", store.window_bytes_max),

@@ -62,6 +62,12 @@ pub struct ServeOptions {
     /// Bytes of windows that stay in the hot tier.
     #[arg(long, env = "SPANHOLD_HOT_BYTES_MAX", value_name = "BYTES")]
     pub hot_bytes_max: Option<u64>,
+    /// How long counts and latencies are kept by the minute.
+    #[arg(long, env = "SPANHOLD_ROLLUP_MINUTE_RETENTION", value_name = "DURATION")]
+    pub rollup_minute_retention: Option<Span>,
+    /// How long counts and latencies are kept by the hour; by the day from then on.
+    #[arg(long, env = "SPANHOLD_ROLLUP_HOUR_RETENTION", value_name = "DURATION")]
+    pub rollup_hour_retention: Option<Span>,
     /// Time from SIGTERM to the end.
     #[arg(long, env = "SPANHOLD_SHUTDOWN_DEADLINE", value_name = "DURATION")]
     pub shutdown_deadline: Option<Span>,
@@ -90,6 +96,8 @@ impl ServeOptions {
             in_flight_bytes_max: self.in_flight_bytes_max.or(file.in_flight_bytes_max),
             hot_retention: self.hot_retention.or(file.hot_retention),
             hot_bytes_max: self.hot_bytes_max.or(file.hot_bytes_max),
+            rollup_minute_retention: self.rollup_minute_retention.or(file.rollup_minute_retention),
+            rollup_hour_retention: self.rollup_hour_retention.or(file.rollup_hour_retention),
             shutdown_deadline: self.shutdown_deadline.or(file.shutdown_deadline),
             retention: self.retention.or(file.retention),
         }

@@ -30,8 +30,10 @@ mod fixture;
 mod health;
 mod hex_ids;
 mod hot;
+pub mod inspect;
 mod json;
 mod manifest;
+mod metered;
 mod metrics;
 mod offload;
 mod open;
@@ -40,6 +42,7 @@ mod prepare;
 mod progress;
 pub mod read;
 mod retention;
+mod rollup;
 pub mod settings;
 mod varint;
 mod view;
@@ -50,13 +53,16 @@ pub use clock::{Clock, SystemClock};
 pub use cold::{BlockEntry, BlockId};
 pub use delete::{DELETED_TRACES_MAX, Delete, Deleter, Receipt};
 pub use error::{Error, ErrorKind};
+pub use inspect::{ColdInspector, Inspector};
 pub use manifest::Manifest;
 pub use open::{Components, Store};
 pub use points::{NoProbe, Point, Probe};
 pub use prepare::PreparedRequest;
 pub use read::{
-    Entry, OperationSummary, Reader, SearchOrder, SearchRequest, SearchResult, ServiceSummary, TraceSummary,
+    Entry, OperationSummary, Reader, RollupRequest, RollupRow, Rollups, SearchOrder, SearchRequest, SearchResult,
+    ServiceSummary, TraceSummary,
 };
 pub use retention::{BlockRetention, DRY_RUN_SPANS_MAX, DryRun, Failing, Fates, Incident, RetentionReport, RuleFates};
+pub use rollup::{OTHER_NAMES, OTHER_SERVICES, RELATIVE_ERROR, Resolution, RollupEntry, Sketch, Totals};
 pub use settings::Settings;
 pub use writer::Writer;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use object_store::ObjectStore;
 use prometheus_client::registry::Registry;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::background::Background;
@@ -21,11 +22,14 @@ use crate::hot::db::WindowId;
 use crate::hot::{HotDb, HotWindow, index, lookup};
 use crate::manifest::editor::LOCAL_MANIFEST;
 use crate::manifest::{Editor, EditorParts, Manifest, ManifestStore, Manifests};
+use crate::metered::Metered;
 use crate::metrics::Metrics;
 use crate::offload::Offloader;
 use crate::points::{NoProbe, Probe};
 use crate::progress::Progress;
 use crate::retention::Retention;
+use crate::rollup::compactor::Compactor;
+use crate::rollup::plan::Kept;
 use crate::view::{View, Views};
 use crate::window::LiveWindow;
 use crate::writer::Shared;
@@ -70,8 +74,12 @@ pub struct Store {
     health: Health,
     metrics: Metrics,
     budget: Budget,
+    hot: Arc<HotDb>,
+    indexes: Arc<BlockIndexes>,
+    progress: Progress,
     threads: Vec<JoinHandle<()>>,
     offloader: tokio::task::JoinHandle<()>,
+    compactor: tokio::task::JoinHandle<()>,
 }
 
 impl Store {
@@ -80,6 +88,9 @@ impl Store {
     /// # Errors
     /// When the hot tier cannot be opened (another process has it, damage, permissions).
     pub async fn open(settings: Settings, components: Components) -> Result<Self, Error> {
+        let metrics = Metrics::default();
+        let mut components = components;
+        components.objects = Metered::over(components.objects, metrics.clone());
         let (db, window_ids) = HotDb::open(&settings.hot_dir)?;
         let writer_id = writer_id(&db)?;
         let epoch = next_epoch(&db)?;
@@ -87,7 +98,6 @@ impl Store {
         let (known, manifest_is_loaded) = load_manifests(&manifests, &db, &writer_id).await?;
         let manifest = known.get(&writer_id).cloned().unwrap_or_else(|| Arc::new(Manifest::empty(writer_id.clone())));
 
-        let metrics = Metrics::default();
         let recovered = recover(&db, &window_ids, &manifest, &*components.clock)?;
         metrics.windows_waiting.set(recovered.live.len() as i64);
         let last = window_ids.last().copied().unwrap_or_default().max(manifest.offloaded_through);
@@ -139,8 +149,18 @@ impl Store {
             writer: writer_id.clone(),
         };
         let clock = Arc::clone(&components.clock);
+        let background = Arc::new(Background::start("store-offload")?);
+        let offloaded = Arc::new(Notify::new());
+        let compactor = Compactor {
+            editor: Arc::clone(&editor),
+            objects: Arc::clone(&components.objects),
+            clock: Arc::clone(&components.clock),
+            kept: Kept { minutes: settings.rollup_minute_retention, hours: settings.rollup_hour_retention },
+            metrics: metrics.clone(),
+            background: Arc::clone(&background),
+        };
         let offloader = Offloader {
-            db,
+            db: Arc::clone(&db),
             objects: Arc::clone(&components.objects),
             indexes: Arc::clone(&indexes),
             editor,
@@ -150,9 +170,10 @@ impl Store {
             health: health.clone(),
             metrics: metrics.clone(),
             probe: components.probe,
-            background: Arc::new(Background::start("store-offload")?),
+            background,
             retention: Arc::clone(&retention),
             sweeper,
+            offloaded: Arc::clone(&offloaded),
         };
         let writer = Writer::new(Shared {
             batches: std::sync::Mutex::new(Some(batches)),
@@ -166,19 +187,24 @@ impl Store {
             reader: Reader::new(read::Shared {
                 views,
                 objects: components.objects,
-                indexes,
+                indexes: Arc::clone(&indexes),
                 writer: writer_id,
                 progress: progress.clone(),
                 retention: Arc::clone(&retention),
                 clock,
+                metrics: metrics.clone(),
             }),
             deleter,
             retention,
+            hot: Arc::clone(&db),
+            indexes,
+            progress: progress.clone(),
             health,
             metrics,
             budget,
             threads: start_threads(committer, batches_in, committed_in, sealed, progress)?,
             offloader: tokio::spawn(offloader.run(sealed_in)),
+            compactor: tokio::spawn(compactor.run(offloaded)),
         })
     }
 
@@ -217,6 +243,11 @@ impl Store {
     /// Brings gauges up to date that nobody else does.
     pub fn observe_metrics(&self) {
         self.metrics.in_flight_bytes.set(self.budget.used() as i64);
+        self.metrics.columns_behind.set(self.progress.behind() as i64);
+        self.metrics.wal_bytes.set(self.hot.log_bytes() as i64);
+        let (locators, footers) = self.indexes.memory_bytes();
+        self.metrics.locator_cache_bytes.set(locators as i64);
+        self.metrics.footer_cache_bytes.set(footers as i64);
     }
 
     /// Refuses further batches, finishes those that were accepted, and stops the workers. Windows that are not offloaded
@@ -224,6 +255,8 @@ impl Store {
     pub async fn close(self, deadline: Instant) {
         self.health.close();
         self.writer.disconnect();
+        // What it has done half leaves an object that nobody names.
+        self.compactor.abort();
         let threads = tokio::task::spawn_blocking(move || {
             for thread in self.threads {
                 if thread.join().is_err() {

@@ -29,6 +29,10 @@ pub struct Settings {
     pub manifest_refresh: Duration,
     /// Which traces are kept, and for how long.
     pub retention: Policy,
+    /// How long counts and latencies are kept by the minute: long enough to compare today with yesterday.
+    pub rollup_minute_retention: Duration,
+    /// How long counts and latencies are kept by the hour, and by the day from then on: a quarter, to compare weeks.
+    pub rollup_hour_retention: Duration,
 }
 
 impl Settings {
@@ -46,6 +50,8 @@ impl Settings {
             hot_bytes_max: 4 << 30,
             manifest_refresh: Duration::from_secs(30),
             retention: Policy::default(),
+            rollup_minute_retention: Duration::from_secs(48 * 3600),
+            rollup_hour_retention: Duration::from_secs(90 * 86_400),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The handlers, a file per subject: read the parameters, ask the store, render.
 
 pub(crate) mod delete;
+pub(crate) mod inspect;
+pub(crate) mod operations;
 pub(crate) mod retention;
 pub(crate) mod search;
 pub(crate) mod services;

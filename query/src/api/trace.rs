@@ -116,7 +116,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdInPath {
 }
 
 /// 32 hex digits, or the same in the form of a UUID.
-fn parse_id(text: &str) -> Result<TraceId, Problem> {
+pub(super) fn parse_id(text: &str) -> Result<TraceId, Problem> {
     let mut digits = text.to_owned();
     if is_grouped_like_a_uuid(text) {
         digits.retain(|c| c != '-');

@@ -5,6 +5,7 @@ pub(crate) mod deleted;
 mod distinct;
 mod json;
 pub(crate) mod native;
+pub(crate) mod operations;
 pub(crate) mod otlp;
 pub(crate) mod retention;
 

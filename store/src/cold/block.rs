@@ -27,6 +27,14 @@ impl BlockId {
     }
 }
 
+impl std::str::FromStr for BlockId {
+    type Err = ulid::DecodeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        ulid::Ulid::from_string(text).map(Self)
+    }
+}
+
 impl fmt::Display for BlockId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

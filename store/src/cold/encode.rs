@@ -38,14 +38,18 @@ const ATTRIBUTE_COLUMN_SHARE: usize = 100;
 /// Longest key that gets a column.
 const ATTRIBUTE_COLUMN_NAME_BYTES_MAX: usize = 128;
 
-/// Encodes the rows of `window` that `sieve` leaves; `None` when there are none.
-pub(crate) fn encode(window: &Columns, sieve: &mut dyn Sieve) -> Result<Option<EncodedBlock>, Error> {
-    let order = Order::new(sorted_rows(window), window.len());
+/// The order of a window's rows in its block: each span once.
+pub(crate) fn order(window: &Columns) -> Order {
+    Order::new(sorted_rows(window), window.len())
+}
+
+/// Encodes the rows of `window` that are in `order` and that `sieve` leaves; `None` when there are none.
+pub(crate) fn encode(window: &Columns, order: &Order, sieve: &mut dyn Sieve) -> Result<Option<EncodedBlock>, Error> {
     if order.len() == 0 {
         return Ok(None);
     }
     let mut table =
-        Table { window, order: &order, texts: TextColumns::new(&window.texts), columns: Vec::new(), plain: Vec::new() };
+        Table { window, order, texts: TextColumns::new(&window.texts), columns: Vec::new(), plain: Vec::new() };
     table.spans()?;
     table.attributes()?;
     let Table { columns, plain, .. } = table;

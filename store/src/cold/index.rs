@@ -162,10 +162,7 @@ impl BlockIndexes {
             return Ok(locator);
         }
         let bytes = self.bytes(entry, Part::Locator).await?;
-        let locator = Arc::new(match entry.footer_offset {
-            Some(_) => Locator::parse(bytes)?,
-            None => locator_of_version_1(entry, bytes)?,
-        });
+        let locator = Arc::new(parse_locator(entry, bytes)?);
         self.locators.insert(entry.id, Arc::clone(&locator));
         Ok(locator)
     }
@@ -176,7 +173,7 @@ impl BlockIndexes {
             return Ok(footer);
         }
         let bytes = self.bytes(entry, Part::Footer).await?;
-        let footer = Arc::new(Footer::parse(entry, entry.footer_offset.unwrap_or(entry.index_offset), bytes)?);
+        let footer = Arc::new(parse_footer(entry, bytes)?);
         self.footers.insert(entry.id, Arc::clone(&footer));
         Ok(footer)
     }
@@ -201,19 +198,52 @@ impl BlockIndexes {
         Ok(())
     }
 
+    /// Memory that locators and footers take, in bytes.
+    pub(crate) fn memory_bytes(&self) -> (u64, u64) {
+        (self.locators.weight(), self.footers.weight())
+    }
+
     async fn bytes(&self, entry: &BlockEntry, part: Part) -> Result<Bytes, Error> {
         // A version 1 block has one range for both.
         let part = if entry.footer_offset.is_none() { Part::Footer } else { part };
         if let Some(copy) = self.db.block_index(&key(entry.id, part))? {
             return Ok(Bytes::from(copy));
         }
-        let path = object_store::path::Path::from(entry.path.as_str());
-        let end = self.objects.get_range(&path, entry.index_offset..entry.bytes).await?;
+        let end = fetch_end(&*self.objects, entry).await?;
         self.put(entry, &end)?;
-        cut(entry, part, &end).ok_or_else(|| Error::Corrupt {
-            what: format!("the manifest's entry of block {}", entry.id),
-            why: "the footer lies outside of the file".to_owned(),
-        })
+        cut(entry, part, &end).ok_or_else(|| outside(entry))
+    }
+}
+
+/// Locator and footer of a block, read from the object store with one GET.
+pub(crate) async fn fetch(objects: &dyn ObjectStore, entry: &BlockEntry) -> Result<(Locator, Footer), Error> {
+    let end = fetch_end(objects, entry).await?;
+    let locator_part = if entry.footer_offset.is_none() { Part::Footer } else { Part::Locator };
+    let part = |part| cut(entry, part, &end).ok_or_else(|| outside(entry));
+    Ok((parse_locator(entry, part(locator_part)?)?, parse_footer(entry, part(Part::Footer)?)?))
+}
+
+/// All that lies behind the row groups.
+async fn fetch_end(objects: &dyn ObjectStore, entry: &BlockEntry) -> Result<Bytes, Error> {
+    let path = object_store::path::Path::from(entry.path.as_str());
+    Ok(objects.get_range(&path, entry.index_offset..entry.bytes).await?)
+}
+
+fn parse_locator(entry: &BlockEntry, bytes: Bytes) -> Result<Locator, Error> {
+    match entry.footer_offset {
+        Some(_) => Locator::parse(bytes),
+        None => locator_of_version_1(entry, bytes),
+    }
+}
+
+fn parse_footer(entry: &BlockEntry, bytes: Bytes) -> Result<Footer, Error> {
+    Footer::parse(entry, entry.footer_offset.unwrap_or(entry.index_offset), bytes)
+}
+
+fn outside(entry: &BlockEntry) -> Error {
+    Error::Corrupt {
+        what: format!("the manifest's entry of block {}", entry.id),
+        why: "the footer lies outside of the file".to_owned(),
     }
 }
 

@@ -95,6 +95,7 @@ impl Committer {
             bytes += append.request.logged_bytes();
             group.push(append);
         }
+        self.metrics.commit_requests.observe(group.len() as f64);
         let started = Instant::now();
         let written = self.health.check().or_else(closing_is_fine).and_then(|()| self.write(&group));
         self.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());

@@ -142,6 +142,13 @@ impl HotDb {
             .sum()
     }
 
+    /// Bytes of RocksDB's logs: what a start after a crash reads.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        let Ok(files) = std::fs::read_dir(self.rocks.path()) else { return 0 };
+        let logs = files.flatten().filter(|file| file.path().extension().is_some_and(|ending| ending == "log"));
+        logs.filter_map(|log| Some(log.metadata().ok()?.len())).sum()
+    }
+
     fn family(&self, name: &str) -> Result<Arc<BoundColumnFamily<'_>>, Error> {
         self.rocks.cf_handle(name).ok_or_else(|| Error::Corrupt {
             what: "the hot tier".to_owned(),

@@ -3,8 +3,8 @@
 //! | step | a crash after it leaves |
 //! |---|---|
 //! | 1. write the window's index, then its memtable to its file | the window; it is offloaded after the next start |
-//! | 2. encode the block | the same |
-//! | 3. put the block, look whether it is there | the same, and an orphaned object that no manifest names |
+//! | 2. count its spans, encode the block | the same |
+//! | 3. put the rollup and the block, look whether they are there | the same, and orphaned objects that no manifest names |
 //! | 4. commit the manifest | the window in the hot tier, known as offloaded at the next start |
 //! | 5. swap the view, keep a local copy of the manifest | the same |
 //! | 6. retire windows by age and bytes | windows that are retired after the next start |
@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::background::Background;
@@ -32,6 +33,7 @@ use crate::manifest::Editor;
 use crate::metrics::Metrics;
 use crate::points::{Point, Probe};
 use crate::retention::{Retention, RetentionSieve};
+use crate::rollup::{self, Rollup, RollupEntry};
 use crate::view::Views;
 use crate::window::LiveWindow;
 use crate::{Error, Settings};
@@ -64,6 +66,18 @@ pub(crate) struct Offloader {
     pub(crate) background: Arc<Background>,
     pub(crate) retention: Arc<Retention>,
     pub(crate) sweeper: Sweeper,
+    /// Told after each window.
+    pub(crate) offloaded: Arc<Notify>,
+}
+
+/// What becomes of a window.
+struct Encoded {
+    rollup: Rollup,
+    rollup_file: Bytes,
+    /// `None` when nothing is left of the window.
+    block: Option<EncodedBlock>,
+    /// What decided about its traces.
+    sieve: RetentionSieve,
 }
 
 impl Offloader {
@@ -97,20 +111,21 @@ impl Offloader {
         let started = Instant::now();
         let id = window.hot.id;
         let manifest = self.retry("reading the manifests", || self.editor.current()).await?;
-        let entry = if id > manifest.offloaded_through {
-            match self.encode(Arc::clone(&window)).await? {
-                (Some(block), sieve) => Some(self.put(block, sieve, &window).await?),
-                (None, sieve) => {
-                    sieve.finish(0.0);
-                    None
-                }
+        let (mut entry, mut rollup) = (None, None);
+        if id > manifest.offloaded_through {
+            let encoded = self.encode(Arc::clone(&window)).await?;
+            rollup = self.put_rollup(&encoded.rollup, encoded.rollup_file).await?;
+            match encoded.block {
+                Some(block) => entry = Some(self.put(block, encoded.sieve, &window).await?),
+                None => drop(encoded.sieve.finish(0.0)),
             }
-        } else {
-            None
-        };
+        }
         self.retry("committing the manifest", || {
             self.editor.edit(
-                |manifest| (id > manifest.offloaded_through).then(|| manifest.with_window(id, entry.clone())),
+                |manifest| {
+                    let is_new = id > manifest.offloaded_through;
+                    is_new.then(|| manifest.with_window(id, entry.clone(), rollup.clone()))
+                },
                 |view| view.live.retain(|live| live.hot.id != id),
                 Point::BlockCommitted,
             )
@@ -120,20 +135,30 @@ impl Offloader {
         window.hot.set_offloaded(self.clock.now());
         self.metrics.windows_waiting.dec();
         self.metrics.offload_seconds.observe(started.elapsed().as_secs_f64());
+        self.offloaded.notify_one();
         self.retire();
         Ok(())
     }
 
-    async fn encode(&self, window: Arc<LiveWindow>) -> Result<(Option<EncodedBlock>, RetentionSieve), Error> {
+    async fn encode(&self, window: Arc<LiveWindow>) -> Result<Encoded, Error> {
         let mut sieve = self.retention.of_window(&self.views.load(), self.clock.now());
-        let (db, probe) = (Arc::clone(&self.db), Arc::clone(&self.probe));
+        let (db, probe, metrics) = (Arc::clone(&self.db), Arc::clone(&self.probe), self.metrics.clone());
         let work = move || {
             let columns = window.read();
             let traces = columns.traces.ids().iter().zip(0..).map(|(id, number)| (*id, columns.batches_of(number)));
             index::write(&window.hot, traces)?;
             db.flush_window(window.hot.id)?;
             probe.reached(Point::WindowFlushed);
-            Ok((encode::encode(&columns, &mut sieve)?, sieve))
+            let order = encode::order(&columns);
+            let started = Instant::now();
+            // Counted before anything is dropped.
+            let rollup = rollup::window::of_window(&columns, |row| order.has(row));
+            metrics.rollup_seconds.observe(started.elapsed().as_secs_f64());
+            let rollup_file = rollup::file::encode(&rollup)?;
+            let started = Instant::now();
+            let block = encode::encode(&columns, &order, &mut sieve)?;
+            metrics.encode_seconds.observe(started.elapsed().as_secs_f64());
+            Ok(Encoded { rollup, rollup_file, block, sieve })
         };
         self.background.run(work).await
     }
@@ -146,6 +171,15 @@ impl Offloader {
         self.indexes.put(&entry, &bytes.slice(entry.index_offset as usize..))?;
         self.metrics.offloaded_spans.inc_by(entry.spans);
         self.metrics.offloaded_bytes.inc_by(entry.bytes);
+        Ok(entry)
+    }
+
+    async fn put_rollup(&self, rollup: &Rollup, bytes: Bytes) -> Result<Option<RollupEntry>, Error> {
+        let entry = rollup::compactor::entry_of_new(rollup, &bytes, 1, self.clock.now().as_i64());
+        if let Some(entry) = &entry {
+            let path = Path::from(entry.path.as_str());
+            self.retry("putting a rollup", || put_object(&*self.objects, &path, bytes.clone())).await?;
+        }
         Ok(entry)
     }
 
@@ -220,18 +254,23 @@ impl Offloader {
 
 /// Puts a block and looks whether it is there in full: the hot tier will rely on it.
 pub(crate) async fn put_block(objects: &dyn ObjectStore, entry: &BlockEntry, bytes: Bytes) -> Result<(), Error> {
-    let path = Path::from(entry.path.as_str());
+    put_object(objects, &Path::from(entry.path.as_str()), bytes).await
+}
+
+/// Puts an object under a fresh name and looks whether it is there in full.
+pub(crate) async fn put_object(objects: &dyn ObjectStore, path: &Path, bytes: Bytes) -> Result<(), Error> {
+    let length = bytes.len() as u64;
     if bytes.len() < MULTIPART_BYTES {
-        objects.put(&path, bytes.into()).await?;
+        objects.put(path, bytes.into()).await?;
     } else {
-        let upload = objects.put_multipart(&path).await?;
+        let upload = objects.put_multipart(path).await?;
         let mut write = WriteMultipart::new(upload);
         write.put(bytes);
         write.finish().await?;
     }
-    let there = objects.head(&path).await?.size;
-    if there != entry.bytes {
-        let source = format!("{path} was put with {} bytes and has {there}", entry.bytes).into();
+    let there = objects.head(path).await?.size;
+    if there != length {
+        let source = format!("{path} was put with {length} bytes and has {there}").into();
         return Err(object_store::Error::Generic { store: "object store", source }.into());
     }
     Ok(())

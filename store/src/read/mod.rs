@@ -5,6 +5,7 @@
 
 mod fold;
 pub mod request;
+mod rollups;
 mod scan;
 mod search;
 #[cfg(test)]
@@ -17,11 +18,14 @@ use model::Span;
 use object_store::ObjectStore;
 use proto::TraceId;
 pub use request::*;
+pub(crate) use trace::batches_of;
 
 use crate::Error;
 use crate::clock::Clock;
 use crate::cold::catalog::Catalog;
 use crate::cold::{BlockEntry, BlockIndexes, encode};
+use crate::inspect::Inspector;
+use crate::metrics::Metrics;
 use crate::progress::Progress;
 use crate::retention::{DryRun, Retention, RetentionReport};
 use crate::view::{View, Views};
@@ -42,11 +46,18 @@ pub(crate) struct Shared {
     pub(crate) progress: Progress,
     pub(crate) retention: Arc<Retention>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: Metrics,
 }
 
 impl Reader {
     pub(crate) fn new(parts: Shared) -> Self {
         Self { shared: Arc::new(parts) }
+    }
+
+    /// A look at what is where, for whoever runs the store.
+    #[must_use]
+    pub fn inspector(&self) -> Inspector {
+        Inspector::new(Arc::clone(&self.shared))
     }
 
     /// For tests of other modules.
@@ -71,6 +82,16 @@ impl Reader {
     pub async fn search(&self, request: &SearchRequest) -> Result<SearchResult, Error> {
         self.shared.progress.catch_up().await;
         self.shared.search(request).await
+    }
+
+    /// How many spans there were and how long they took, by service, name, kind and root, over all that was ever received: what
+    /// retention dropped is counted too. A span that was sent twice counts once when both came in one window, else twice.
+    ///
+    /// # Errors
+    /// When a tier cannot be read.
+    pub async fn rollups(&self, request: &RollupRequest) -> Result<Rollups, Error> {
+        self.shared.progress.catch_up().await;
+        self.shared.rollups(request).await
     }
 
     /// All services, by name. A span that was sent twice, in two windows, counts twice here, and spans of deleted traces count

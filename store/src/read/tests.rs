@@ -12,6 +12,8 @@ use proto::otlp::trace::v1::{ResourceSpans, ScopeSpans, Span, Status, span};
 use proto::{TraceId, UnixNanos};
 
 use super::*;
+
+mod rollups;
 use crate::{Components, PreparedRequest, Settings, Store};
 
 fn attribute(key: &str, value: Wire) -> WireKeyValue {
