@@ -8,7 +8,7 @@
 //! and is one data set for one process: a second process on the same folder is refused by RocksDB's lock.
 //!
 //! **The life of a window.** Batches are added to the open window in order of arrival. It is *sealed* by age, bytes or
-//! spans; a sealed window takes no more batches. *Offloaded*, its spans are in a block that the manifest names.
+//! spans; a sealed window takes no more batches. *Spilled*, it waits for the object store on disk only. *Offloaded*, its spans are in a block that the manifest names.
 //! *Retired*, it is gone from the hot tier. See [`Settings`] for when each happens.
 //!
 //! ```text
@@ -22,6 +22,7 @@ mod budget;
 pub mod clock;
 mod cold;
 mod convert;
+mod disk;
 pub mod error;
 mod health;
 mod hot;
@@ -32,6 +33,7 @@ mod offload;
 mod open;
 pub mod points;
 mod prepare;
+pub mod pressure;
 mod progress;
 pub mod read;
 pub mod settings;
@@ -46,6 +48,7 @@ pub use manifest::Manifest;
 pub use open::{Components, Store};
 pub use points::{NoProbe, Point, Probe};
 pub use prepare::PreparedRequest;
+pub use pressure::{Limit, Overload, Pressure};
 pub use read::{
     Entry, OperationSummary, Reader, SearchOrder, SearchRequest, SearchResult, ServiceSummary, TraceSummary,
 };

@@ -30,6 +30,10 @@ pub(crate) struct Metrics {
     pub(crate) cold_blocks: Count,
     pub(crate) cold_bytes: Count,
     pub(crate) poisoned: Count,
+    pub(crate) windows_spilled: Count,
+    pub(crate) waiting_bytes: Count,
+    pub(crate) disk_free_bytes: Count,
+    pub(crate) pressure_percent: Count,
 }
 
 impl Default for Metrics {
@@ -54,6 +58,10 @@ impl Default for Metrics {
             cold_blocks: Count::default(),
             cold_bytes: Count::default(),
             poisoned: Count::default(),
+            windows_spilled: Count::default(),
+            waiting_bytes: Count::default(),
+            disk_free_bytes: Count::default(),
+            pressure_percent: Count::default(),
         }
     }
 }
@@ -106,6 +114,28 @@ impl Metrics {
             "poisoned",
             "1 after a failed background write: nothing is accepted until a restart",
             self.poisoned.clone(),
+        );
+        store.register(
+            "windows_spilled",
+            "Sealed windows that are not offloaded and no longer in memory",
+            self.windows_spilled.clone(),
+        );
+        store.register_with_unit(
+            "waiting",
+            "Batches of windows that are not offloaded, the open one included, as kept on disk",
+            Unit::Bytes,
+            self.waiting_bytes.clone(),
+        );
+        store.register_with_unit(
+            "disk_free",
+            "Left on the disk of the hot tier; -1 when unknown",
+            Unit::Bytes,
+            self.disk_free_bytes.clone(),
+        );
+        store.register(
+            "pressure_percent",
+            "Share of the limit that is nearest; from 70 on health checks are refused, from 100 on everything",
+            self.pressure_percent.clone(),
         );
     }
 }

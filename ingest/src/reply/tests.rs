@@ -12,7 +12,7 @@ fn rejections(reasons: &[&str]) -> Rejections {
 }
 
 fn overloaded() -> Refusal {
-    Refusal::Overloaded { message: "full".to_owned(), retry_after: Duration::from_millis(1_500) }
+    store::Overload::full(store::Pressure::new(store::Limit::HotBytes, 3, 2)).into()
 }
 
 fn too_large() -> Refusal {
@@ -112,7 +112,7 @@ async fn http_retry_hints() {
     assert_eq!(header(&reply, "retry-after"), Some("2"));
     let status: serde_json::Value = serde_json::from_slice(&bytes(reply).await).expect("JSON");
     assert_eq!(status["details"][0]["@type"], "type.googleapis.com/google.rpc.RetryInfo");
-    assert_eq!(status["details"][0]["retryDelay"], "1.5s");
+    assert_eq!(status["details"][0]["retryDelay"], "5s");
     assert_eq!(whole_seconds(Duration::ZERO), 1);
     assert_eq!(whole_seconds(Duration::from_secs(3)), 3);
 }

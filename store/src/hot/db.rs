@@ -18,6 +18,9 @@ pub(crate) type WindowId = u64;
 /// Column family of the local copies of block indexes, see [`crate::cold::index`] for the keys.
 const BLOCK_INDEXES: &str = "block-indexes";
 
+/// Key of what is written to see whether it can be.
+const WRITABLE: &str = "writable";
+
 /// Shared by all column families: index blocks, and the batches that were just asked for.
 const BLOCK_CACHE_BYTES: usize = 16 << 20;
 
@@ -36,10 +39,8 @@ pub(crate) struct HotDb {
 impl HotDb {
     /// Opens or creates the database in `dir`, with the ids of the windows found there, oldest first.
     pub(crate) fn open(dir: &Path) -> Result<(Arc<Self>, Vec<WindowId>), Error> {
-        std::fs::create_dir_all(dir).map_err(|error| Error::Io {
-            what: format!("creating the hot tier's folder {}", dir.display()),
-            why: error.to_string(),
-        })?;
+        std::fs::create_dir_all(dir)
+            .map_err(|error| Error::io(format!("creating the hot tier's folder {}", dir.display()), &error))?;
         let mut options = Options::default();
         options.create_if_missing(true);
         options.create_missing_column_families(true);
@@ -74,6 +75,14 @@ impl HotDb {
     /// Sets a value that belongs to no window and is written to its file at once, so that it keeps no log file alive.
     pub(crate) fn set_unlogged_meta(&self, key: &str, value: &[u8]) -> Result<(), Error> {
         self.rocks.put_opt(key, value, &unlogged())?;
+        Ok(self.rocks.flush()?)
+    }
+
+    /// Whether a logged write and a write to a file would succeed now.
+    pub(crate) fn check_writable(&self) -> Result<(), Error> {
+        let mut batch = WriteBatch::default();
+        batch.put(WRITABLE, []);
+        self.write_synced(batch)?;
         Ok(self.rocks.flush()?)
     }
 

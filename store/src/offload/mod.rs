@@ -9,10 +9,12 @@
 //! | 5. swap the view, keep a local copy of the manifest | the same |
 //! | 6. retire windows by age and bytes | windows that are retired after the next start |
 //!
-//! A failing object store is tried again until it answers; meanwhile windows wait, and past
-//! [`crate::Settings::windows_waiting_max`] the writer refuses. Windows go in order, so the manifest can say "through".
+//! A failing object store is tried again until it answers, a full disk until it has space; meanwhile windows wait, a few in
+//! memory and the others on disk only ([`spill`]), and past [`crate::Settings::hot_bytes_max`] the writer refuses. Windows
+//! go in order, so the manifest can say "through".
 
-mod retire;
+pub(crate) mod retire;
+pub(crate) mod spill;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,16 +22,19 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
+use rocksdb::WriteBatch;
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use self::retire::Retirer;
 use crate::background::Background;
 use crate::clock::Clock;
 use crate::cold::{BlockEntry, BlockIndexes, EncodedBlock, encode};
 use crate::health::Health;
-use crate::hot::{HotDb, index};
+use crate::hot::{HotDb, HotWindow, index, lookup};
 use crate::manifest::Editor;
 use crate::metrics::Metrics;
 use crate::points::{Point, Probe};
+use crate::pressure::Gauges;
 use crate::view::Views;
 use crate::window::LiveWindow;
 use crate::{Error, Settings};
@@ -40,9 +45,6 @@ const RETRY_LAST: Duration = Duration::from_secs(10);
 
 /// Blocks from this size on are put in parts, so that a slow or torn connection costs one part.
 const MULTIPART_BYTES: usize = 16 << 20;
-
-/// How often retention is looked at while nothing is offloaded.
-const RETIRE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What moving windows needs.
 pub(crate) struct Offloader {
@@ -57,19 +59,20 @@ pub(crate) struct Offloader {
     pub(crate) metrics: Metrics,
     pub(crate) probe: Arc<dyn Probe>,
     pub(crate) background: Arc<Background>,
+    pub(crate) gauges: Arc<Gauges>,
+    pub(crate) retirer: Arc<Retirer>,
 }
 
 impl Offloader {
     /// Offloads windows as they come, until none can come any more.
-    pub(crate) async fn run(self, mut sealed: UnboundedReceiver<Arc<LiveWindow>>) {
-        let mut retire = tokio::time::interval(RETIRE_INTERVAL);
+    pub(crate) async fn run(self, mut sealed: UnboundedReceiver<Arc<HotWindow>>) {
         let mut refresh = tokio::time::interval(self.settings.manifest_refresh);
         refresh.reset();
         loop {
             tokio::select! {
                 window = sealed.recv() => match window {
                     Some(window) => {
-                        if let Err(error) = self.offload(window).await {
+                        if let Err(error) = self.offload(&window).await {
                             self.metrics.poisoned.set(1);
                             self.health.poison(&error);
                             return;
@@ -77,19 +80,18 @@ impl Offloader {
                     }
                     None => return,
                 },
-                _ = retire.tick() => self.retire(),
                 _ = refresh.tick() => self.refresh().await,
             }
         }
     }
 
-    async fn offload(&self, window: Arc<LiveWindow>) -> Result<(), Error> {
+    async fn offload(&self, window: &Arc<HotWindow>) -> Result<(), Error> {
         let started = Instant::now();
-        let id = window.hot.id;
+        let id = window.id;
         let manifest = self.retry("reading the manifests", || self.editor.current()).await?;
         let entry = if id > manifest.offloaded_through {
-            match self.encode(Arc::clone(&window)).await? {
-                Some(block) => Some(self.put(block, &window).await?),
+            match self.retry("writing a window to its file", || self.encode(window)).await? {
+                Some(block) => Some(self.put(block, window).await?),
                 None => None,
             }
         } else {
@@ -98,70 +100,52 @@ impl Offloader {
         self.retry("committing the manifest", || {
             self.editor.edit(
                 |manifest| (id > manifest.offloaded_through).then(|| manifest.with_window(id, entry.clone())),
-                |view| view.live.retain(|live| live.hot.id != id),
+                |view| {
+                    view.live.retain(|live| live.hot.id != id);
+                    view.spilled.retain(|spilled| spilled.hot.id != id);
+                },
                 Point::BlockCommitted,
             )
         })
         .await?;
         self.probe.reached(Point::BlockShown);
-        window.hot.set_offloaded(self.clock.now());
+        window.set_offloaded(self.clock.now());
+        self.gauges.remove_waiting(window.logged_bytes());
         self.metrics.windows_waiting.dec();
         self.metrics.offload_seconds.observe(started.elapsed().as_secs_f64());
-        self.retire();
+        self.retirer.retire();
         Ok(())
     }
 
-    async fn encode(&self, window: Arc<LiveWindow>) -> Result<Option<EncodedBlock>, Error> {
-        let (db, probe) = (Arc::clone(&self.db), Arc::clone(&self.probe));
+    async fn encode(&self, window: &Arc<HotWindow>) -> Result<Option<EncodedBlock>, Error> {
+        let (db, probe, window) = (Arc::clone(&self.db), Arc::clone(&self.probe), Arc::clone(window));
+        let in_memory = self.views.load().live.iter().find(|live| live.hot.id == window.id).cloned();
         let work = move || {
-            let columns = window.read();
-            let traces = columns.traces.ids().iter().zip(0..).map(|(id, number)| (*id, columns.batches_of(number)));
-            index::write(&window.hot, traces)?;
-            db.flush_window(window.hot.id)?;
+            let live = in_memory.map_or_else(|| rebuild(&window), Ok)?;
+            let columns = live.read();
+            if window.filter().is_none() {
+                index::write(&window, &columns, WriteBatch::default())?;
+            }
+            db.flush_window(window.id)?;
             probe.reached(Point::WindowFlushed);
             encode::encode(&columns)
         };
         self.background.run(work).await
     }
 
-    async fn put(&self, block: EncodedBlock, window: &LiveWindow) -> Result<BlockEntry, Error> {
-        let (entry, bytes) = BlockEntry::of_new(block, vec![window.hot.id]);
+    async fn put(&self, block: EncodedBlock, window: &HotWindow) -> Result<BlockEntry, Error> {
+        let (entry, bytes) = BlockEntry::of_new(block, vec![window.id]);
         self.retry("putting a block", || put_block(&*self.objects, &entry, bytes.clone())).await?;
         self.probe.reached(Point::BlockPut);
-        self.indexes.put(&entry, &bytes.slice(entry.index_offset as usize..))?;
+        if let Err(error) = self.indexes.put(&entry, &bytes.slice(entry.index_offset as usize..)) {
+            if !error.passes_by_itself() {
+                return Err(error);
+            }
+            tracing::debug!(%error, block = %entry.id, "no local copy of a block's index; it is read from the block");
+        }
         self.metrics.offloaded_spans.inc_by(entry.spans);
         self.metrics.offloaded_bytes.inc_by(entry.bytes);
         Ok(entry)
-    }
-
-    fn retire(&self) {
-        let mut offloaded = Vec::new();
-        let (mut windows, mut bytes) = (0, 0);
-        for window in &self.views.load().hot {
-            let window_bytes = self.db.window_bytes(window.id);
-            windows += 1;
-            bytes += window_bytes;
-            if let Some(since) = window.offloaded_at() {
-                offloaded.push(retire::Offloaded { id: window.id, since, bytes: window_bytes });
-            }
-        }
-        self.metrics.hot_windows.set(windows);
-        self.metrics.hot_bytes.set(bytes as i64);
-        let retired =
-            retire::plan(&offloaded, self.clock.now(), self.settings.hot_retention, self.settings.hot_bytes_max);
-        if retired.is_empty() {
-            return;
-        }
-        self.views.change(|view| {
-            view.hot.retain(|window| {
-                let stays = !retired.contains(&window.id);
-                if !stays {
-                    window.retire();
-                }
-                stays
-            });
-        });
-        self.probe.reached(Point::WindowsRetired);
     }
 
     /// Learns what other writers committed. Their failures are theirs; ours shows when we commit.
@@ -172,7 +156,7 @@ impl Offloader {
         }
     }
 
-    /// Tries until the object store answers; any other failure is passed on.
+    /// Tries until the object store answers and the disk has space; any other failure is passed on.
     async fn retry<T, F: Future<Output = Result<T, Error>>>(
         &self,
         what: &'static str,
@@ -181,10 +165,13 @@ impl Offloader {
         let mut pause = RETRY_FIRST;
         loop {
             match attempt().await {
-                Err(error @ Error::Cold(_)) => {
-                    self.metrics.object_store_errors.inc();
+                Err(error) if error.passes_by_itself() => {
+                    match &error {
+                        Error::DiskFull(_) => self.gauges.set_disk_is_full(&error),
+                        _ => drop(self.metrics.object_store_errors.inc()),
+                    }
                     if pause == RETRY_FIRST {
-                        tracing::warn!(%error, what, "the object store failed, trying again");
+                        tracing::warn!(%error, what, "a window cannot be offloaded yet, trying again");
                     }
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(RETRY_LAST);
@@ -193,6 +180,16 @@ impl Offloader {
             }
         }
     }
+}
+
+/// The columns of a window that is not in memory, from its batches.
+pub(crate) fn rebuild(window: &Arc<HotWindow>) -> Result<Arc<LiveWindow>, Error> {
+    let live = LiveWindow::new(Arc::clone(window), 0);
+    lookup::all_batches(window, |number, request| {
+        live.write().push_batch(number, &request);
+        Ok(())
+    })?;
+    Ok(live)
 }
 
 /// Puts a block and looks whether it is there in full: the hot tier will rely on it.

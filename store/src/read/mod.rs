@@ -7,6 +7,7 @@ mod fold;
 pub mod request;
 mod scan;
 mod search;
+mod spilled;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -80,6 +81,7 @@ impl Reader {
             let columns = window.read();
             catalog.merge(&encode::catalog(&columns, 0..columns.len()));
         }
+        catalog.merge(&spilled::catalog(&view.spilled).await?);
         for block in blocks(&view) {
             catalog.merge(&self.shared.indexes.footer(block).await?.catalog);
         }
