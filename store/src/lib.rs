@@ -45,6 +45,7 @@ pub use clock::{Clock, SystemClock};
 pub use cold::{BlockEntry, BlockId};
 pub use error::{Error, ErrorKind};
 pub use manifest::Manifest;
+pub use model::Priority;
 pub use open::{Components, Store};
 pub use points::{NoProbe, Point, Probe};
 pub use prepare::PreparedRequest;

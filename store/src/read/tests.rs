@@ -14,6 +14,8 @@ use proto::{TraceId, UnixNanos};
 use super::*;
 use crate::{Components, PreparedRequest, Settings, Store};
 
+mod spilled;
+
 fn attribute(key: &str, value: Wire) -> WireKeyValue {
     WireKeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..WireKeyValue::default() }
 }
