@@ -14,6 +14,10 @@ mod cold_stores;
 mod crash;
 /// A full disk, on a file system of its own.
 mod disk_full;
+/// Blocks of every version of the format are opened.
+mod formats;
+/// Blocks as other programs read them: pyarrow and DuckDB.
+mod open_files;
 /// OTLP to the letter, over gRPC and HTTP.
 mod otlp;
 /// An object store that is away or slow, and more senders than the program has room for.

@@ -10,6 +10,7 @@ pub mod check;
 pub mod ids;
 pub mod rpc;
 pub mod split;
+pub mod strip;
 pub mod time;
 pub mod view;
 pub mod wire;

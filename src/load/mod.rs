@@ -179,6 +179,13 @@ pub async fn run(options: &LoadOptions, progress: &mut impl Write) -> Result<Rep
     })
 }
 
+/// The requests of a run of about `spans` spans, encoded: what the benchmarks of parts work on.
+#[must_use]
+pub fn requests(spans: usize, arrangement: Arrangement, seed: u64) -> Vec<bytes::Bytes> {
+    let end = UnixNanos::from_system(SystemTime::now());
+    Workload::new(&WorkloadSettings { seed, end, span_count: spans, arrangement, lookup_count: 0 }).requests
+}
+
 async fn look_up(server: &Server, workload: &Workload) -> Result<Vec<Duration>, LoadError> {
     client::look_up(&server.http, &workload.lookups).await
 }

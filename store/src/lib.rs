@@ -37,6 +37,7 @@ pub mod pressure;
 mod progress;
 pub mod read;
 pub mod settings;
+mod varint;
 mod view;
 mod window;
 pub mod writer;

@@ -34,8 +34,9 @@ impl Default for Classifier {
 impl Classifier {
     /// The class of a span: by the attribute (see [`super::CLASS_ATTRIBUTES`]), else by its name, else by its service.
     ///
-    /// Of a name, the first that applies: the whole name is known; it is an HTTP request or a statement by its form; one of
-    /// its parts is known. Costs about as much as reading the name a few times, and one allocation.
+    /// Of a name, the first that applies: it is an HTTP request or a statement by its form; the whole name is known; one of
+    /// its parts is known. Reads the name a few times and allocates a little: where every span asks, keep the answer per
+    /// distinct name.
     #[must_use]
     pub fn classify(&self, service: &str, span_name: &str, class_attribute: Option<&str>) -> OperationClass {
         class_attribute

@@ -24,6 +24,9 @@ const WRITABLE: &str = "writable";
 /// Shared by all column families: index blocks, and the batches that were just asked for.
 const BLOCK_CACHE_BYTES: usize = 16 << 20;
 
+/// RocksDB reserves this much for its own list of files at a time; its default is 4 MB.
+const MANIFEST_BYTES: usize = 64 << 10;
+
 /// One window's memtable: two of them hold a whole window of the default size.
 const MEMTABLE_BYTES: usize = 8 << 20;
 
@@ -47,6 +50,7 @@ impl HotDb {
         options.set_max_open_files(OPEN_FILES_MAX);
         options.set_keep_log_file_num(4);
         options.set_max_log_file_size(4 << 20);
+        options.set_manifest_preallocation_size(MANIFEST_BYTES);
         options.set_wal_recovery_mode(rocksdb::DBRecoveryMode::PointInTime);
         let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
 
@@ -72,10 +76,12 @@ impl HotDb {
         Ok(self.rocks.get(key)?)
     }
 
-    /// Sets a value that belongs to no window and is written to its file at once, so that it keeps no log file alive.
+    /// Sets a value that belongs to no window and is written to its file at once. So are the copies of block indexes:
+    /// what stays in memory keeps the log files of its time alive, needed or not.
     pub(crate) fn set_unlogged_meta(&self, key: &str, value: &[u8]) -> Result<(), Error> {
         self.rocks.put_opt(key, value, &unlogged())?;
-        Ok(self.rocks.flush()?)
+        self.rocks.flush()?;
+        Ok(self.rocks.flush_cf(&self.family(BLOCK_INDEXES)?)?)
     }
 
     /// Whether a logged write and a write to a file would succeed now.

@@ -13,9 +13,9 @@ use rocksdb::WriteBatch;
 
 use super::keys::{self, BatchNumber};
 use super::{HotWindow, corrupt};
-use crate::Error;
 use crate::cold::filter::{self, TraceFilter};
 use crate::window::Columns;
+use crate::{Error, varint};
 
 /// Traces of one page: a lookup reads one page of about a kilobyte.
 const PAGE_TRACES: usize = 256;
@@ -77,42 +77,22 @@ pub(crate) fn batches_of(
 }
 
 fn encode(batches: &[BatchNumber], out: &mut Vec<u8>) {
-    put_varint(batches.len() as u64, out);
+    varint::put(batches.len() as u64, out);
     let mut last = 0;
     for batch in batches {
-        put_varint(batch - last, out);
+        varint::put(batch - last, out);
         last = *batch;
     }
 }
 
 fn decode(rest: &mut &[u8], mut each: impl FnMut(BatchNumber)) -> Result<(), Error> {
     let mut batch = 0;
-    for _ in 0..take_varint(rest)? {
-        batch += take_varint(rest)?;
+    let mut take = || varint::take(rest).ok_or_else(|| corrupt("a page of a window's index is cut off"));
+    for _ in 0..take()? {
+        batch += take()?;
         each(batch);
     }
     Ok(())
-}
-
-fn put_varint(mut number: u64, out: &mut Vec<u8>) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
-fn take_varint(rest: &mut &[u8]) -> Result<u64, Error> {
-    let mut number = 0;
-    for shift in (0..64).step_by(7) {
-        let (byte, after) = rest.split_first().ok_or_else(|| corrupt("a page of a window's index is cut off"))?;
-        *rest = after;
-        number |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Ok(number);
-        }
-    }
-    Err(corrupt("a page of a window's index has a number that does not end"))
 }
 
 #[cfg(test)]
