@@ -12,6 +12,8 @@ mod clients;
 mod cold_stores;
 /// `kill -9` and what is there afterwards.
 mod crash;
+/// A full disk, on a file system of its own.
+mod disk_full;
 /// Blocks of every version of the format are opened.
 mod formats;
 /// `spanhold inspect` over a server and over a folder, and what the documents say of metrics and settings.
@@ -20,6 +22,8 @@ mod inspect;
 mod open_files;
 /// OTLP to the letter, over gRPC and HTTP.
 mod otlp;
+/// An object store that is away or slow, and more senders than the program has room for.
+mod pressure;
 /// Traces, search and services over HTTP, and the command line.
 mod queries;
 /// The two reference traces of the demo, step by step.

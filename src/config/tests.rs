@@ -24,6 +24,15 @@ fn a_flag_wins_over_the_file() {
 }
 
 #[test]
+fn limits_of_the_store_are_settings() {
+    let text = "windows-in-memory-max = 2\nwindows-waiting-max = 30\ndisk-free-min = 7\nhot-bytes-max = 9";
+    let config = validate(from_toml(text).expect("valid")).expect("valid");
+    let store = &config.store;
+    assert_eq!((store.windows_in_memory_max, store.windows_waiting_max), (2, 30));
+    assert_eq!((store.disk_free_min, store.hot_bytes_max), (7, 9));
+}
+
+#[test]
 fn what_is_wrong_is_named() {
     let unknown = from_toml("htpp-listen = \"127.0.0.1:1\"").expect_err("no such key").to_string();
     assert!(unknown.contains("htpp-listen"), "{unknown}");
@@ -32,6 +41,9 @@ fn what_is_wrong_is_named() {
     assert!(error.contains("http-listen") && error.contains("4319"), "{error}");
     let zero = ServeOptions { window_spans_max: Some(0), ..ServeOptions::default() };
     assert!(validate(zero).expect_err("too small").to_string().contains("window-spans-max"));
+    let none = ServeOptions { windows_in_memory_max: Some(0), ..ServeOptions::default() };
+    let error = validate(none).expect_err("too small").to_string();
+    assert_eq!(error, "windows-in-memory-max = 0: must be at least 1");
 }
 
 #[test]

@@ -8,7 +8,7 @@
 //! and is one data set for one process: a second process on the same folder is refused by RocksDB's lock.
 //!
 //! **The life of a window.** Batches are added to the open window in order of arrival. It is *sealed* by age, bytes or
-//! spans; a sealed window takes no more batches. *Offloaded*, its spans are in a block that the manifest names.
+//! spans; a sealed window takes no more batches. *Spilled*, it waits for the object store on disk only. *Offloaded*, its spans are in a block that the manifest names.
 //! *Retired*, it is gone from the hot tier. See [`Settings`] for when each happens.
 //!
 //! ```text
@@ -24,6 +24,7 @@ pub mod clock;
 mod cold;
 mod convert;
 mod delete;
+mod disk;
 pub mod error;
 #[cfg(test)]
 mod fixture;
@@ -39,6 +40,7 @@ mod offload;
 mod open;
 pub mod points;
 mod prepare;
+pub mod pressure;
 mod progress;
 pub mod read;
 mod retention;
@@ -55,9 +57,11 @@ pub use delete::{DELETED_TRACES_MAX, Delete, Deleter, Receipt};
 pub use error::{Error, ErrorKind};
 pub use inspect::{ColdInspector, Inspector};
 pub use manifest::Manifest;
+pub use model::Priority;
 pub use open::{Components, Store};
 pub use points::{NoProbe, Point, Probe};
 pub use prepare::PreparedRequest;
+pub use pressure::{Limit, Overload, Pressure};
 pub use read::{
     Entry, OperationSummary, Reader, RollupRequest, RollupRow, Rollups, SearchOrder, SearchRequest, SearchResult,
     ServiceSummary, TraceSummary,

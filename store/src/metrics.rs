@@ -32,6 +32,10 @@ pub(crate) struct Metrics {
     pub(crate) cold_blocks: Count,
     pub(crate) cold_bytes: Count,
     pub(crate) poisoned: Count,
+    pub(crate) windows_spilled: Count,
+    pub(crate) waiting_bytes: Count,
+    pub(crate) disk_free_bytes: Count,
+    pub(crate) pressure_percent: Count,
     pub(crate) rollups: Count,
     pub(crate) rollup_bytes: Count,
     pub(crate) rollup_seconds: Histogram,
@@ -93,6 +97,10 @@ impl Default for Metrics {
             cold_blocks: Count::default(),
             cold_bytes: Count::default(),
             poisoned: Count::default(),
+            windows_spilled: Count::default(),
+            waiting_bytes: Count::default(),
+            disk_free_bytes: Count::default(),
+            pressure_percent: Count::default(),
             rollups: Count::default(),
             rollup_bytes: Count::default(),
             rollup_seconds: seconds(),
@@ -186,6 +194,28 @@ impl Metrics {
             "Time to count the spans of a window",
             Unit::Seconds,
             self.rollup_seconds.clone(),
+        );
+        store.register(
+            "windows_spilled",
+            "Sealed windows that are not offloaded and no longer in memory",
+            self.windows_spilled.clone(),
+        );
+        store.register_with_unit(
+            "waiting",
+            "Batches of windows that are not offloaded, the open one included, as kept on disk",
+            Unit::Bytes,
+            self.waiting_bytes.clone(),
+        );
+        store.register_with_unit(
+            "disk_free",
+            "Left on the disk of the hot tier; -1 when unknown",
+            Unit::Bytes,
+            self.disk_free_bytes.clone(),
+        );
+        store.register(
+            "pressure_percent",
+            "Share of the limit that is nearest; from 70 on health checks are refused, from 100 on everything",
+            self.pressure_percent.clone(),
         );
         self.register_stages(store);
         store.register("rollups_joined", "Rollups that became part of a larger one", self.rollups_joined.clone());

@@ -9,23 +9,27 @@ use std::time::{Duration, Instant};
 use object_store::ObjectStore;
 use prometheus_client::registry::Registry;
 use tokio::sync::Notify;
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::unbounded_channel;
 
 use crate::background::Background;
 use crate::budget::Budget;
 use crate::clock::{Clock, SystemClock};
 use crate::cold::{BlockId, BlockIndexes};
 use crate::delete::{Deleter, Sweeper};
+use crate::disk::DiskWatch;
 use crate::health::Health;
 use crate::hot::commit::{Committed, Committer, OpenWindow, build_columns};
 use crate::hot::db::WindowId;
-use crate::hot::{HotDb, HotWindow, index, lookup};
+use crate::hot::{HotDb, HotWindow, SpilledWindow, index};
 use crate::manifest::editor::LOCAL_MANIFEST;
 use crate::manifest::{Editor, EditorParts, Manifest, ManifestStore, Manifests};
 use crate::metered::Metered;
 use crate::metrics::Metrics;
-use crate::offload::Offloader;
+use crate::offload::retire::Retirer;
+use crate::offload::spill::Spiller;
+use crate::offload::{self, Offloader};
 use crate::points::{NoProbe, Probe};
+use crate::pressure::{Gauges, Priorities};
 use crate::progress::Progress;
 use crate::retention::Retention;
 use crate::rollup::compactor::Compactor;
@@ -77,9 +81,12 @@ pub struct Store {
     hot: Arc<HotDb>,
     indexes: Arc<BlockIndexes>,
     progress: Progress,
+    gauges: Arc<Gauges>,
+    views: Arc<Views>,
     threads: Vec<JoinHandle<()>>,
     offloader: tokio::task::JoinHandle<()>,
-    compactor: tokio::task::JoinHandle<()>,
+    /// What goes on for ever.
+    housekeeping: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Store {
@@ -98,13 +105,19 @@ impl Store {
         let (known, manifest_is_loaded) = load_manifests(&manifests, &db, &writer_id).await?;
         let manifest = known.get(&writer_id).cloned().unwrap_or_else(|| Arc::new(Manifest::empty(writer_id.clone())));
 
-        let recovered = recover(&db, &window_ids, &manifest, &*components.clock)?;
-        metrics.windows_waiting.set(recovered.live.len() as i64);
+        let recovered = recover(&db, &window_ids, &manifest, &*components.clock, &settings)?;
         let last = window_ids.last().copied().unwrap_or_default().max(manifest.offloaded_through);
         let open = open_window(&db, last + 1, settings.window_spans_max)?;
-        let waiting = recovered.live.clone();
+        let waiting = recovered.waiting();
+        metrics.windows_waiting.set(waiting.len() as i64);
+        let gauges = Gauges::new();
+        for window in &waiting {
+            window.grow(db.window_bytes(window.id));
+            gauges.add_waiting(window.logged_bytes());
+        }
         let views = Views::new(View {
             live: recovered.live.into_iter().chain([Arc::clone(&open)]).collect(),
+            spilled: recovered.spilled,
             hot: recovered.hot.into_iter().chain([Arc::clone(&open.hot)]).collect(),
             manifests: known,
             deleted: Arc::default(),
@@ -129,7 +142,17 @@ impl Store {
             probe: Arc::clone(&components.probe),
             progress: progress.clone(),
             next: committed,
+            next_window: open.hot.id + 1,
             window: OpenWindow::new(open),
+            gauges: Arc::clone(&gauges),
+        };
+        let spiller = Spiller {
+            settings: settings.clone(),
+            views: Arc::clone(&views),
+            gauges: Arc::clone(&gauges),
+            health: health.clone(),
+            metrics: metrics.clone(),
+            next: sealed,
         };
         let editor_parts = EditorParts {
             store: manifests,
@@ -159,6 +182,22 @@ impl Store {
             metrics: metrics.clone(),
             background: Arc::clone(&background),
         };
+        let retirer = Arc::new(Retirer {
+            db: Arc::clone(&db),
+            views: Arc::clone(&views),
+            clock: Arc::clone(&components.clock),
+            settings: settings.clone(),
+            gauges: Arc::clone(&gauges),
+            metrics: metrics.clone(),
+            probe: Arc::clone(&components.probe),
+        });
+        let disk = Arc::new(DiskWatch {
+            folder: settings.hot_dir.clone(),
+            free_min: settings.disk_free_min,
+            db: Arc::clone(&db),
+            gauges: Arc::clone(&gauges),
+        });
+        disk.look();
         let offloader = Offloader {
             db: Arc::clone(&db),
             objects: Arc::clone(&components.objects),
@@ -174,6 +213,8 @@ impl Store {
             retention: Arc::clone(&retention),
             sweeper,
             offloaded: Arc::clone(&offloaded),
+            gauges: Arc::clone(&gauges),
+            retirer: Arc::clone(&retirer),
         };
         let writer = Writer::new(Shared {
             batches: std::sync::Mutex::new(Some(batches)),
@@ -181,11 +222,13 @@ impl Store {
             health: health.clone(),
             views: Arc::clone(&views),
             settings,
+            gauges: Arc::clone(&gauges),
+            priorities: Priorities::default(),
         });
         Ok(Self {
             writer,
             reader: Reader::new(read::Shared {
-                views,
+                views: Arc::clone(&views),
                 objects: components.objects,
                 indexes: Arc::clone(&indexes),
                 writer: writer_id,
@@ -202,9 +245,15 @@ impl Store {
             health,
             metrics,
             budget,
-            threads: start_threads(committer, batches_in, committed_in, sealed, progress)?,
+            gauges,
+            views,
+            threads: start_threads(committer, batches_in, committed_in, spiller, progress)?,
             offloader: tokio::spawn(offloader.run(sealed_in)),
-            compactor: tokio::spawn(compactor.run(offloaded)),
+            housekeeping: vec![
+                tokio::spawn(disk.run()),
+                tokio::spawn(retirer.run()),
+                tokio::spawn(compactor.run(offloaded)),
+            ],
         })
     }
 
@@ -248,6 +297,10 @@ impl Store {
         let (locators, footers) = self.indexes.memory_bytes();
         self.metrics.locator_cache_bytes.set(locators as i64);
         self.metrics.footer_cache_bytes.set(footers as i64);
+        self.metrics.windows_spilled.set(self.views.load().spilled.len() as i64);
+        self.metrics.waiting_bytes.set(self.gauges.waiting_bytes() as i64);
+        self.metrics.disk_free_bytes.set(self.gauges.disk_free().map_or(-1, |free| free as i64));
+        self.metrics.pressure_percent.set(self.writer.pressure().percent().min(i64::MAX as u64) as i64);
     }
 
     /// Refuses further batches, finishes those that were accepted, and stops the workers. Windows that are not offloaded
@@ -255,8 +308,6 @@ impl Store {
     pub async fn close(self, deadline: Instant) {
         self.health.close();
         self.writer.disconnect();
-        // What it has done half leaves an object that nobody names.
-        self.compactor.abort();
         let threads = tokio::task::spawn_blocking(move || {
             for thread in self.threads {
                 if thread.join().is_err() {
@@ -271,6 +322,11 @@ impl Store {
         if tokio::time::timeout_at(deadline.into(), self.offloader).await.is_err() {
             stop.abort();
         }
+        for task in self.housekeeping {
+            task.abort();
+            // Cancelled, as asked. What it has done half leaves an object that nobody names.
+            let _ = task.await;
+        }
     }
 }
 
@@ -278,7 +334,7 @@ fn start_threads(
     committer: Committer,
     batches: Receiver<crate::hot::commit::Append>,
     committed: Receiver<Committed>,
-    sealed: UnboundedSender<Arc<LiveWindow>>,
+    spiller: Spiller,
     progress: Progress,
 ) -> Result<Vec<JoinHandle<()>>, Error> {
     let start = |name: &str, work: Box<dyn FnOnce() + Send>| {
@@ -289,7 +345,7 @@ fn start_threads(
     };
     Ok(vec![
         start("store-commit", Box::new(move || committer.run(&batches)))?,
-        start("store-columns", Box::new(move || build_columns(&committed, &sealed, &progress)))?,
+        start("store-columns", Box::new(move || build_columns(&committed, &spiller, &progress)))?,
     ])
 }
 
@@ -343,20 +399,33 @@ async fn load_manifests(store: &ManifestStore, db: &HotDb, writer: &str) -> Resu
     Ok((manifests, false))
 }
 
+#[derive(Default)]
 struct Recovered {
     live: Vec<Arc<LiveWindow>>,
+    spilled: Vec<Arc<SpilledWindow>>,
     hot: Vec<Arc<HotWindow>>,
 }
 
+impl Recovered {
+    /// Windows that are in no block, oldest first.
+    fn waiting(&self) -> Vec<Arc<HotWindow>> {
+        let live = self.live.iter().map(|live| &live.hot);
+        let mut waiting: Vec<_> = live.chain(self.spilled.iter().map(|spilled| &spilled.hot)).cloned().collect();
+        waiting.sort_by_key(|window| window.id);
+        waiting
+    }
+}
+
 /// Sorts out the windows found on disk: those that the manifest covers stay for trace-by-id until they are retired, the
-/// others are turned into columns again and wait to be offloaded, empty ones go.
+/// others wait to be offloaded, as before: a few as columns in memory, the rest on disk only. Empty ones go.
 fn recover(
     db: &Arc<HotDb>,
     window_ids: &[WindowId],
     manifest: &Manifest,
     clock: &dyn Clock,
+    settings: &Settings,
 ) -> Result<Recovered, Error> {
-    let mut recovered = Recovered { live: Vec::new(), hot: Vec::new() };
+    let mut recovered = Recovered::default();
     for id in window_ids {
         let hot = HotWindow::new(Arc::clone(db), *id);
         if *id <= manifest.offloaded_through {
@@ -371,19 +440,25 @@ fn recover(
             }
             continue;
         }
-        let live = LiveWindow::new(Arc::clone(&hot), 0);
-        lookup::all_batches(&hot, |number, request| {
-            live.write().push_batch(number, &request);
-            Ok(())
-        })?;
+        if let Some(spilled) = SpilledWindow::read(&hot)? {
+            recovered.spilled.push(Arc::new(spilled));
+            recovered.hot.push(hot);
+            continue;
+        }
+        let live = offload::rebuild(&hot)?;
         let spans = live.read().len();
         if spans == 0 {
             hot.retire();
             continue;
         }
         tracing::info!(window = id, spans, "recovered a window");
+        if recovered.live.len() >= settings.windows_in_memory_max {
+            let spilled = SpilledWindow::write(&hot, &live.read())?;
+            recovered.spilled.push(Arc::new(spilled));
+        } else {
+            recovered.live.push(live);
+        }
         recovered.hot.push(hot);
-        recovered.live.push(live);
     }
     Ok(recovered)
 }

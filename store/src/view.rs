@@ -8,21 +8,31 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 
 use crate::delete::DeletedTraces;
-use crate::hot::HotWindow;
+use crate::hot::{HotWindow, SpilledWindow};
 use crate::manifest::Manifests;
 use crate::window::LiveWindow;
 
 /// All tiers at one instant.
 #[derive(Clone)]
 pub(crate) struct View {
-    /// Windows whose spans are in no block, oldest first; the last one is open.
+    /// Windows whose spans are in no block and in memory, oldest first; the last one is open.
     pub(crate) live: Vec<Arc<LiveWindow>>,
-    /// Windows whose batches are in the hot tier, oldest first: all live ones, and those not yet retired.
+    /// Windows whose spans are in no block either, and no longer in memory, oldest first.
+    pub(crate) spilled: Vec<Arc<SpilledWindow>>,
+    /// Windows whose batches are in the hot tier, oldest first: all live and spilled ones, and those not yet retired.
     pub(crate) hot: Vec<Arc<HotWindow>>,
     /// The cold tier.
     pub(crate) manifests: Manifests,
     /// What `manifests` say is deleted; brought up to date with every change.
     pub(crate) deleted: Arc<DeletedTraces>,
+}
+
+impl View {
+    /// Sealed windows that are in no block.
+    pub(crate) fn waiting(&self) -> usize {
+        // The last of the live ones is open.
+        self.live.len().saturating_sub(1) + self.spilled.len()
+    }
 }
 
 /// The current view.

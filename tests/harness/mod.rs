@@ -1,6 +1,7 @@
 //! The program as a child process on ports of its own, and the few requests that tests make.
 
 pub(crate) mod blocks;
+pub(crate) mod disk;
 pub(crate) mod otlp_json;
 pub(crate) mod rich;
 pub(crate) mod s3;
@@ -67,6 +68,13 @@ impl Server {
         let mut address = |name: &str| addresses.remove(name).unwrap_or_else(|| panic!("no {name} before the end"));
         let (otlp_grpc, otlp_http, http) = (address("otlp_grpc"), address("otlp_http"), address("http"));
         Self { child, otlp_grpc, otlp_http, http }
+    }
+
+    /// The most memory that the process ever had, in bytes.
+    pub(crate) fn memory_peak(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     }
 
     /// SIGKILL: no chance to finish anything.

@@ -76,8 +76,7 @@ impl Deleter {
             (standing + ids.len()) as u64
         };
         if used > DELETED_TRACES_MAX as u64 {
-            let limit = "the number of deleted traces that blocks may still have";
-            return Err(Error::Overloaded { limit, used, allowed: DELETED_TRACES_MAX as u64 });
+            return Err(Error::TooManyDeletes { used, allowed: DELETED_TRACES_MAX as u64 });
         }
         let known = standing(&self.views.load().deleted);
         let now = self.clock.now().as_i64();

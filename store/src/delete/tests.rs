@@ -119,7 +119,7 @@ async fn too_many_are_refused() {
     let store = node.open(node.settings()).await;
     let ids: Vec<TraceId> = (0..=DELETED_TRACES_MAX as u64).map(trace_id).collect();
     let error = store.deleter().delete_traces(&ids).await.expect_err("one too many");
-    assert!(matches!(error, Error::Overloaded { used: 20_001, allowed: 20_000, .. }), "{error}");
+    assert!(matches!(error, Error::TooManyDeletes { used: 20_001, allowed: 20_000 }), "{error}");
     let receipt = store.deleter().delete_traces(&ids[1..]).await.expect("as many as may");
     assert_eq!(receipt, Receipt { deleted: DELETED_TRACES_MAX });
     close(store).await;

@@ -8,6 +8,7 @@ pub mod request;
 mod rollups;
 mod scan;
 mod search;
+mod spilled;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -111,6 +112,7 @@ impl Reader {
                 false => encode::catalog(&columns, (0..columns.len()).filter(stays)),
             });
         }
+        catalog.merge(&spilled::catalog(&view.spilled).await?);
         for block in blocks(&view) {
             catalog.merge(&self.shared.indexes.footer(block).await?.catalog);
         }

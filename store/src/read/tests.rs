@@ -16,6 +16,8 @@ use super::*;
 mod rollups;
 use crate::{Components, PreparedRequest, Settings, Store};
 
+mod spilled;
+
 fn attribute(key: &str, value: Wire) -> WireKeyValue {
     WireKeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..WireKeyValue::default() }
 }
