@@ -9,9 +9,11 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use super::{RollupRequest, RollupRow, Rollups, Shared};
 use crate::Error;
 use crate::cold::encode;
+use crate::offload;
 use crate::rollup::table::{RowView, Table};
 use crate::rollup::{Resolution, RollupEntry, Row, file, window};
 use crate::view::View;
+use crate::window::Columns;
 
 /// Files that are fetched at the same time: each is in memory, up to some MB.
 const FILES_AT_ONCE: usize = 8;
@@ -30,7 +32,7 @@ impl Shared {
             let count = move || of_windows(&view);
             tokio::task::spawn_blocking(count)
                 .await
-                .map_err(|error| Error::Block(format!("counting spans: {error}")))?
+                .map_err(|error| Error::Block(format!("counting spans: {error}")))??
         };
         let entries: Vec<&Arc<RollupEntry>> = view.manifests.values().flat_map(|manifest| &manifest.rollups).collect();
         let mut wanted = Wanted::new(request);
@@ -73,16 +75,22 @@ async fn fetch(objects: &Arc<dyn ObjectStore>, entry: &RollupEntry) -> Result<by
     Ok(objects.get(&Path::from(entry.path.as_str())).await?.bytes().await?)
 }
 
-/// What windows in memory count, each with its resolution.
-fn of_windows(view: &View) -> Vec<(Resolution, Row)> {
+/// What windows that are not offloaded count, each row with its resolution. Those that wait on disk only are read back one
+/// at a time.
+fn of_windows(view: &View) -> Result<Vec<(Resolution, Row)>, Error> {
     let mut rows = Vec::new();
-    for live in &view.live {
-        let columns = live.read();
-        let order = encode::order(&columns);
-        let rollup = window::of_window(&columns, |row| order.has(row));
+    let mut count = |columns: &Columns| {
+        let order = encode::order(columns);
+        let rollup = window::of_window(columns, |row| order.has(row));
         rows.extend(rollup.rows.into_iter().map(|row| (rollup.resolution, row)));
+    };
+    for live in &view.live {
+        count(&live.read());
     }
-    rows
+    for spilled in &view.spilled {
+        count(&offload::rebuild(&spilled.hot)?.read());
+    }
+    Ok(rows)
 }
 
 /// The request, in whole units of the coarsest rows in it.
