@@ -15,5 +15,6 @@ pub mod inspect;
 pub mod load;
 pub mod retention;
 pub mod serve;
+pub mod stop;
 pub mod telemetry;
 pub mod trace;

@@ -12,6 +12,8 @@ mod clients;
 mod cold_stores;
 /// `kill -9` and what is there afterwards.
 mod crash;
+/// The program killed at each named place between two steps.
+mod crash_points;
 /// A full disk, on a file system of its own.
 mod disk_full;
 /// Blocks of every version of the format are opened.
@@ -22,6 +24,8 @@ mod inspect;
 mod open_files;
 /// OTLP to the letter, over gRPC and HTTP.
 mod otlp;
+/// A real S3 server that is killed and started again.
+mod outages;
 /// An object store that is away or slow, and more senders than the program has room for.
 mod pressure;
 /// Traces, search and services over HTTP, and the command line.

@@ -22,7 +22,7 @@ use crate::hot::commit::{Committed, Committer, OpenWindow, build_columns};
 use crate::hot::db::WindowId;
 use crate::hot::{HotDb, HotWindow, SpilledWindow, index};
 use crate::manifest::editor::LOCAL_MANIFEST;
-use crate::manifest::{Editor, EditorParts, Manifest, ManifestStore, Manifests};
+use crate::manifest::{Editor, EditorParts, Manifest, ManifestStore, Manifests, keep_newest};
 use crate::metered::Metered;
 use crate::metrics::Metrics;
 use crate::offload::retire::Retirer;
@@ -382,21 +382,28 @@ async fn load_manifests(store: &ManifestStore, db: &HotDb, writer: &str) -> Resu
         store.load().await
     };
     let failure = match tokio::time::timeout(MANIFEST_DEADLINE, load).await {
-        Ok(Ok(manifests)) => return Ok((manifests, true)),
+        Ok(Ok(mut manifests)) => {
+            // A list may lag behind what this node knows that it committed.
+            if let Some(own) = local_manifest(db)? {
+                keep_newest(&mut manifests, &own);
+            }
+            return Ok((manifests, true));
+        }
         Ok(Err(Error::Cold(error))) => error.to_string(),
         Ok(Err(error)) => return Err(error),
         Err(_) => format!("no answer within {MANIFEST_DEADLINE:?}"),
     };
     tracing::warn!(error = failure, "object store does not answer, starting with what is known locally");
-    let mut manifests = Manifests::new();
-    if let Some(json) = db.meta(LOCAL_MANIFEST)? {
-        let manifest: Manifest = serde_json::from_slice(&json).map_err(|error| Error::Corrupt {
-            what: "the local copy of the manifest".to_owned(),
-            why: error.to_string(),
-        })?;
-        manifests.insert(writer.to_owned(), Arc::new(manifest));
-    }
-    Ok((manifests, false))
+    let manifests = local_manifest(db)?.into_iter().map(|own| (writer.to_owned(), own));
+    Ok((manifests.collect(), false))
+}
+
+/// This writer's manifest as readers last knew it.
+fn local_manifest(db: &HotDb) -> Result<Option<Arc<Manifest>>, Error> {
+    let Some(json) = db.meta(LOCAL_MANIFEST)? else { return Ok(None) };
+    serde_json::from_slice(&json)
+        .map(Some)
+        .map_err(|error| Error::Corrupt { what: "the local copy of the manifest".to_owned(), why: error.to_string() })
 }
 
 #[derive(Default)]

@@ -41,6 +41,10 @@ pub struct Settings {
     pub rollup_minute_retention: Duration,
     /// How long counts and latencies are kept by the hour, and by the day from then on: a quarter, to compare weeks.
     pub rollup_hour_retention: Duration,
+    /// Pause before a request that the object store did not answer is sent again; doubled each time.
+    pub retry_pause_min: Duration,
+    /// The longest such pause.
+    pub retry_pause_max: Duration,
 }
 
 impl Settings {
@@ -62,6 +66,8 @@ impl Settings {
             retention: Policy::default(),
             rollup_minute_retention: Duration::from_secs(48 * 3600),
             rollup_hour_retention: Duration::from_secs(90 * 86_400),
+            retry_pause_min: Duration::from_millis(200),
+            retry_pause_max: Duration::from_secs(10),
         }
     }
 

@@ -7,6 +7,7 @@ pub(crate) mod block;
 pub(crate) mod build;
 pub(crate) mod catalog;
 pub(crate) mod chunks;
+pub(crate) mod complete;
 pub(crate) mod decode;
 pub(crate) mod encode;
 pub(crate) mod filter;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use object_store::path::Path;
 use tokio::sync::Mutex;
 
-use super::{Manifest, ManifestStore, Manifests, sync};
+use super::{Manifest, ManifestStore, Manifests, keep_newest, sync};
 use crate::Error;
 use crate::cold::paths;
 use crate::hot::HotDb;
@@ -129,13 +129,7 @@ impl Editor {
     pub(crate) async fn refresh(&self) -> Result<(), Error> {
         let manifests = self.store.load().await?;
         let state = self.state.lock().await;
-        let own = &state.manifest.writer;
-        self.views.change(|view| {
-            view.manifests.retain(|writer, _| writer == own || manifests.contains_key(writer));
-            for (writer, manifest) in manifests.into_iter().filter(|(writer, _)| writer != own) {
-                view.manifests.insert(writer, manifest);
-            }
-        });
+        self.show_others(&state.manifest.writer, &manifests);
         self.count_cold();
         Ok(())
     }
@@ -145,13 +139,26 @@ impl Editor {
         if state.is_loaded {
             return Ok(());
         }
-        let manifests: Manifests = self.store.load().await?;
+        let mut manifests: Manifests = self.store.load().await?;
+        // A list may lag behind what this node knows that it committed.
+        keep_newest(&mut manifests, &state.manifest);
         if let Some(own) = manifests.get(&state.manifest.writer) {
             state.manifest = Arc::clone(own);
         }
-        self.views.change(|view| view.manifests = manifests);
+        // Readers get our own with the next change, which takes away the window that it may cover in the same step.
+        self.show_others(&state.manifest.writer, &manifests);
         state.is_loaded = true;
         Ok(())
+    }
+
+    /// Never goes back: a list may lag.
+    fn show_others(&self, own: &str, manifests: &Manifests) {
+        self.views.change(|view| {
+            view.manifests.retain(|writer, _| writer == own || manifests.contains_key(writer));
+            for manifest in manifests.values().filter(|manifest| manifest.writer != own) {
+                keep_newest(&mut view.manifests, manifest);
+            }
+        });
     }
 
     /// Makes the new manifest and the objects that it adds survive a power cut.

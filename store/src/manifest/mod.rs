@@ -95,3 +95,11 @@ impl Manifest {
 
 /// The manifests of all writers.
 pub(crate) type Manifests = BTreeMap<String, Arc<Manifest>>;
+
+/// Adds `manifest`, unless one of its writer is there that is not older.
+pub(crate) fn keep_newest(manifests: &mut Manifests, manifest: &Arc<Manifest>) {
+    let known = manifests.entry(manifest.writer.clone()).or_insert_with(|| Arc::clone(manifest));
+    if known.number < manifest.number {
+        *known = Arc::clone(manifest);
+    }
+}

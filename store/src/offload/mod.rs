@@ -29,7 +29,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use self::retire::Retirer;
 use crate::background::Background;
 use crate::clock::Clock;
-use crate::cold::{BlockEntry, BlockIndexes, EncodedBlock, encode};
+use crate::cold::{BlockEntry, BlockIndexes, EncodedBlock, complete, encode};
 use crate::delete::Sweeper;
 use crate::health::Health;
 use crate::hot::{HotDb, HotWindow, index, lookup};
@@ -42,10 +42,6 @@ use crate::rollup::{self, Rollup, RollupEntry};
 use crate::view::Views;
 use crate::window::LiveWindow;
 use crate::{Error, Settings};
-
-/// Pauses between attempts to reach the object store.
-const RETRY_FIRST: Duration = Duration::from_millis(200);
-const RETRY_LAST: Duration = Duration::from_secs(10);
 
 /// Blocks from this size on are put in parts, so that a slow or torn connection costs one part.
 const MULTIPART_BYTES: usize = 16 << 20;
@@ -114,8 +110,10 @@ impl Offloader {
         let id = window.id;
         let manifest = self.retry("reading the manifests", || self.editor.current()).await?;
         let (mut entry, mut rollup) = (None, None);
-        if id > manifest.offloaded_through {
-            let encoded = self.retry("writing a window to its file", || self.encode(window)).await?;
+        // A start without the object store does not know which windows are offloaded; those need their index all the same.
+        let is_new = id > manifest.offloaded_through;
+        let encoded = self.retry("writing a window to its file", || self.encode(window, is_new)).await?;
+        if let Some(encoded) = encoded {
             rollup = self.put_rollup(&encoded.rollup, encoded.rollup_file).await?;
             match encoded.block {
                 Some(block) => entry = Some(self.put(block, encoded.sieve, window).await?),
@@ -146,7 +144,8 @@ impl Offloader {
         Ok(())
     }
 
-    async fn encode(&self, window: &Arc<HotWindow>) -> Result<Encoded, Error> {
+    /// Writes the window's index and, if it is `wanted`, makes its block.
+    async fn encode(&self, window: &Arc<HotWindow>, wanted: bool) -> Result<Option<Encoded>, Error> {
         let mut sieve = self.retention.of_window(&self.views.load(), self.clock.now());
         let metrics = self.metrics.clone();
         let (db, probe, window) = (Arc::clone(&self.db), Arc::clone(&self.probe), Arc::clone(window));
@@ -159,6 +158,9 @@ impl Offloader {
             }
             db.flush_window(window.id)?;
             probe.reached(Point::WindowFlushed);
+            if !wanted {
+                return Ok(None);
+            }
             let order = encode::order(&columns);
             let started = Instant::now();
             // Counted before anything is dropped.
@@ -168,7 +170,7 @@ impl Offloader {
             let started = Instant::now();
             let block = encode::encode(&columns, &order, &mut sieve)?;
             metrics.encode_seconds.observe(started.elapsed().as_secs_f64());
-            Ok(Encoded { rollup, rollup_file, block, sieve })
+            Ok(Some(Encoded { rollup, rollup_file, block, sieve }))
         };
         self.background.run(work).await
     }
@@ -220,7 +222,7 @@ impl Offloader {
         what: &'static str,
         attempt: impl Fn() -> F,
     ) -> Result<T, Error> {
-        let mut pause = RETRY_FIRST;
+        let mut pause = self.settings.retry_pause_min;
         loop {
             match attempt().await {
                 Err(error) if error.passes_by_itself() => {
@@ -228,11 +230,11 @@ impl Offloader {
                         Error::DiskFull(_) => self.gauges.set_disk_is_full(&error),
                         _ => drop(self.metrics.object_store_errors.inc()),
                     }
-                    if pause == RETRY_FIRST {
+                    if pause == self.settings.retry_pause_min {
                         tracing::warn!(%error, what, "a window cannot be offloaded yet, trying again");
                     }
                     tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(RETRY_LAST);
+                    pause = (pause * 2).min(self.settings.retry_pause_max);
                 }
                 other => return other,
             }
@@ -266,10 +268,5 @@ pub(crate) async fn put_object(objects: &dyn ObjectStore, path: &Path, bytes: By
         write.put(bytes);
         write.finish().await?;
     }
-    let there = objects.head(path).await?.size;
-    if there != length {
-        let source = format!("{path} was put with {length} bytes and has {there}").into();
-        return Err(object_store::Error::Generic { store: "object store", source }.into());
-    }
-    Ok(())
+    complete::check_put(objects, path, length).await
 }
