@@ -12,6 +12,10 @@ mod clients;
 mod cold_stores;
 /// `kill -9` and what is there afterwards.
 mod crash;
+/// The seeds of the fuzz targets.
+mod fuzz_seeds;
+/// What no honest client sends, and damaged objects: answered, bounded, harmless.
+mod hostile;
 /// OTLP to the letter, over gRPC and HTTP.
 mod otlp;
 /// Traces, search and services over HTTP, and the command line.

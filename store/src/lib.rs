@@ -22,6 +22,8 @@ pub mod clock;
 mod cold;
 mod convert;
 pub mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 mod hot;
 mod json;

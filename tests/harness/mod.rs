@@ -1,5 +1,6 @@
 //! The program as a child process on ports of its own, and the few requests that tests make.
 
+pub(crate) mod post;
 pub(crate) mod s3;
 pub(crate) mod spans;
 
@@ -64,6 +65,13 @@ impl Server {
         let mut address = |name: &str| addresses.remove(name).unwrap_or_else(|| panic!("no {name} before the end"));
         let (otlp_grpc, otlp_http, http) = (address("otlp_grpc"), address("otlp_http"), address("http"));
         Self { child, otlp_grpc, otlp_http, http }
+    }
+
+    /// The most memory that it ever had in use, bytes.
+    pub(crate) fn peak_memory_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        line.and_then(|kilobytes| kilobytes.parse::<u64>().ok()).expect("Linux tells") << 10
     }
 
     /// SIGKILL: no chance to finish anything.

@@ -106,7 +106,8 @@ impl ManifestStore {
     }
 }
 
-fn parse(path: &Path, bytes: &[u8]) -> Result<Manifest, Error> {
+/// Reads a manifest.
+pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Manifest, Error> {
     let corrupt = |why: String| Error::Corrupt { what: format!("manifest {path}"), why };
     let manifest: Manifest = serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
     if manifest.version != VERSION {
