@@ -5,7 +5,7 @@
 #   scripts/fuzz.sh TARGET FILE                       one input, such as a crash that was found
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-TARGETS=(protobuf view json body manifest block)
+TARGETS=(protobuf view json body batch manifest block)
 # Of each target in `make test`.
 SECONDS_EACH=${SPANHOLD_FUZZ_SECONDS:-5}
 # Longest that one input may take.

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests start besides our own binary: clients on the OpenTelemetry SDKs and S3 servers, all at
-# pinned versions. Each lies in a folder named after a hash of what it is made from, so that a second run does nothing.
+# Installs what the tests start besides our own binary: clients on the OpenTelemetry SDKs, readers of Parquet and S3
+# servers, all at pinned versions. Each lies in a folder named after a hash of what it is made from, so that a second
+# run does nothing.
 # Writes $TOOLS/env, which says where they are; run `scripts/setup.sh test` first.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -39,6 +40,8 @@ virtual_environment() {
 
 make_python_client() { virtual_environment "$1" "$CLIENTS/python/requirements.txt"; }
 
+make_parquet_readers() { virtual_environment "$1" "$PINS/parquet-readers-requirements.txt"; }
+
 make_moto() { virtual_environment "$1" "$PINS/moto-requirements.txt"; }
 
 make_js_client() {
@@ -57,6 +60,8 @@ python=$(python3 -c 'import sys; print(sys.executable, sys.version)')
 
 install python-client make_python_client "$CLIENTS/python/requirements.txt" "$python"
 python_client=$FOLDER
+install parquet-readers make_parquet_readers "$PINS/parquet-readers-requirements.txt" "$python"
+parquet_readers=$FOLDER
 install moto make_moto "$PINS/moto-requirements.txt" "$python"
 moto=$FOLDER
 install js-client make_js_client "$CLIENTS"/js/{package.json,package-lock.json,*.js}
@@ -69,6 +74,7 @@ versitygw=$FOLDER
 
 cat >"$TOOLS/env.new" <<END
 export SPANHOLD_TEST_PYTHON='$python_client/bin/python'
+export SPANHOLD_TEST_PARQUET_PYTHON='$parquet_readers/bin/python'
 export SPANHOLD_TEST_NODE='$(command -v node)'
 export SPANHOLD_TEST_JS_DIR='$js_client'
 export SPANHOLD_TEST_GO_CONTROLPLANE='$go_client/controlplane'

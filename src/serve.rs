@@ -27,7 +27,8 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
 
     let cold = cold::open(&config.cold)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let components = Components { objects: cold.objects, local_root: cold.local_root, clock: Arc::clone(&clock) };
+    let components =
+        Components { local_root: cold.local_root, clock: Arc::clone(&clock), ..Components::new(cold.objects) };
     let store = Arc::new(Store::open(config.store, components).await?);
 
     let mut registry = Registry::default();

@@ -9,8 +9,8 @@ use object_store::memory::InMemory;
 use object_store::path::Path as ObjectPath;
 use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, PutMode, RetryConfig, WriteMultipart};
 use prost::Message;
-use proto::{CheckedRequest, TraceId};
-use store::{Components, Reader, Settings, Store, SystemClock};
+use proto::TraceId;
+use store::{Components, PreparedRequest, Reader, Settings, Store};
 
 use crate::harness::s3::FaultyS3;
 use crate::harness::spans::{chain, request, trace_hex, trace_id};
@@ -85,10 +85,10 @@ fn s3(endpoint: &str) -> Arc<dyn ObjectStore> {
     Arc::new(store.expect("valid settings"))
 }
 
-fn checked(number: u64) -> CheckedRequest {
+fn checked(number: u64) -> PreparedRequest {
     let (checked, rejected) = proto::check::check(request("svc", chain(number, 4)).encode_to_vec()).expect("valid");
     assert!(rejected.is_empty());
-    checked
+    PreparedRequest::new(checked).expect("compresses")
 }
 
 fn id(number: u64) -> TraceId {
@@ -100,7 +100,7 @@ async fn open(objects: &Arc<dyn ObjectStore>, root: Option<PathBuf>, hot: &Path,
     settings.window_spans_max = spans_max;
     settings.hot_bytes_max = 0;
     settings.windows_waiting_max = 1_000;
-    let components = Components { objects: Arc::clone(objects), local_root: root, clock: Arc::new(SystemClock) };
+    let components = Components { local_root: root, ..Components::new(Arc::clone(objects)) };
     Store::open(settings, components).await.expect("opens")
 }
 

@@ -21,7 +21,7 @@ struct Sample {
 static SAMPLE: LazyLock<Sample> = LazyLock::new(|| {
     let request = sample::request();
     let block = Block::encode(&request).expect("encodes");
-    let trace_ids = request.trace_ids().to_vec();
+    let trace_ids = sample::trace_ids();
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("threads");
     let expected: Vec<_> = trace_ids.iter().flat_map(|id| spans(&request, *id)).collect();
     assert_eq!(runtime.block_on(block.read(&trace_ids)).expect("not damaged"), expected);

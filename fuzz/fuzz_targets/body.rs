@@ -11,7 +11,7 @@ use libfuzzer_sys::fuzz_target;
 /// Small, so that the fuzzer reaches it.
 const BYTES_MAX: usize = 100_000;
 
-/// The first byte says how the rest is compressed, and whether the rest is compressed already.
+// The first byte says how the rest is compressed, and whether the rest is compressed already.
 fuzz_target!(|input: &[u8]| {
     let Some((&how, rest)) = input.split_first() else { return };
     let encoding = ["identity", "gzip", "deflate", "zstd"][usize::from(how % 4)];

@@ -1,13 +1,13 @@
 //! The request that damaged blocks are made from: a few hundred spans that use every column.
 
 use prost::Message;
-use proto::CheckedRequest;
 use proto::otlp::collector::trace::v1::ExportTraceServiceRequest;
 use proto::otlp::common::v1::any_value::Value;
 use proto::otlp::common::v1::{AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList};
 use proto::otlp::resource::v1::Resource;
 use proto::otlp::trace::v1::span::{Event, Link};
 use proto::otlp::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
+use proto::{CheckedRequest, TraceId};
 
 const TRACES: u8 = 20;
 const SPANS_PER_TRACE: u8 = 12;
@@ -43,6 +43,15 @@ pub fn request() -> CheckedRequest {
     let (checked, rejections) = proto::check::check(request.encode_to_vec()).expect("accepted");
     assert!(rejections.is_empty(), "{rejections:?}");
     checked
+}
+
+/// Its traces, sorted.
+///
+/// # Panics
+/// Never.
+#[must_use]
+pub fn trace_ids() -> Vec<TraceId> {
+    (1..=TRACES).map(|trace| TraceId::from_bytes(&[trace; 16]).expect("not zero")).collect()
 }
 
 fn span(trace: u8, id: u8) -> Span {

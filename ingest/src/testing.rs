@@ -7,12 +7,11 @@ use axum::Router;
 use futures::future::BoxFuture;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use proto::CheckedRequest;
 use proto::otlp::collector::trace::v1::ExportTraceServiceRequest;
 use proto::otlp::common::v1::{AnyValue, KeyValue, any_value};
 use proto::otlp::resource::v1::Resource;
 use proto::otlp::trace::v1::{ResourceSpans, ScopeSpans, Span};
-use store::Error;
+use store::{Error, PreparedRequest};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -29,7 +28,7 @@ pub(crate) struct Recorder {
 
 #[derive(Default)]
 struct RecorderState {
-    requests: Vec<CheckedRequest>,
+    requests: Vec<PreparedRequest>,
     failure: Option<Error>,
 }
 
@@ -51,7 +50,7 @@ impl Recorder {
 }
 
 impl Append for Recorder {
-    fn append(&self, request: CheckedRequest) -> BoxFuture<'_, Result<(), Error>> {
+    fn append(&self, request: PreparedRequest) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
             let mut state = self.state.lock().expect("lock");
             match &state.failure {

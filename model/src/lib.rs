@@ -2,13 +2,16 @@
 //!
 //! Pure functions over plain data. Never does I/O, is never async, knows no file format and no tier.
 
+pub mod class;
 pub mod duration;
+pub mod retention;
 pub mod self_time;
 pub mod span;
 pub mod summary;
 pub mod text;
 pub mod tree;
 
+pub use class::{ClassSet, Classifier, OperationClass, Priority};
 pub use span::{Event, KeyValue, Link, Resource, Scope, Span, SpanKind, StatusCode, Value};
 pub use summary::{ServiceShare, Summary};
 pub use tree::{Node, Trace, Warning, WarningCode, assemble};

@@ -24,7 +24,6 @@ mod tests;
 #[derive(Debug, Clone)]
 pub struct CheckedRequest {
     bytes: Vec<u8>,
-    trace_ids: Vec<TraceId>,
     span_count: usize,
 }
 
@@ -33,12 +32,6 @@ impl CheckedRequest {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
-    }
-
-    /// The distinct traces in it, sorted.
-    #[must_use]
-    pub fn trace_ids(&self) -> &[TraceId] {
-        &self.trace_ids
     }
 
     /// Spans in it.
@@ -126,7 +119,7 @@ fn cut_bad_spans(message: &[u8], level: usize, out: &mut Vec<u8>) {
         let field_bytes = &before[..before.len() - fields.rest().len()];
         match field {
             Field::Bytes(span) if number == NESTED[level] && level == NESTED.len() - 1 => {
-                if span_trace_id(span).is_ok() {
+                if check_span_ids(span).is_ok() {
                     out.extend_from_slice(field_bytes);
                 }
             }
@@ -142,8 +135,8 @@ fn cut_bad_spans(message: &[u8], level: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// The trace id of a span whose ids are all right.
-fn span_trace_id(span: &[u8]) -> Result<TraceId, IdFault> {
+/// Whether the ids of a span are all right.
+fn check_span_ids(span: &[u8]) -> Result<(), IdFault> {
     let (mut trace_id, mut span_id, mut parent) = (&[][..], &[][..], &[][..]);
     for (number, field) in Fields::new(span) {
         match (number, field) {
@@ -166,11 +159,11 @@ enum IdFault {
 }
 
 /// A parent of all zeros means "none" to some senders and is accepted.
-fn check_ids(trace_id: &[u8], span_id: &[u8], parent: &[u8]) -> Result<TraceId, IdFault> {
-    let trace_id = TraceId::from_bytes(trace_id).map_err(IdFault::Own)?;
+fn check_ids(trace_id: &[u8], span_id: &[u8], parent: &[u8]) -> Result<(), IdFault> {
+    TraceId::from_bytes(trace_id).map_err(IdFault::Own)?;
     SpanId::from_bytes(span_id).map_err(IdFault::Own)?;
     match parent.len() {
-        0 | SpanId::LEN => Ok(trace_id),
+        0 | SpanId::LEN => Ok(()),
         length => Err(IdFault::Parent(length)),
     }
 }
@@ -178,21 +171,18 @@ fn check_ids(trace_id: &[u8], span_id: &[u8], parent: &[u8]) -> Result<TraceId, 
 /// The strict walk: every field that OTLP defines has the right type, every text is UTF-8; bad ids are counted.
 #[derive(Default)]
 struct Walk {
-    trace_ids: Vec<TraceId>,
     span_count: usize,
     rejections: Rejections,
 }
 
 impl Walk {
-    fn finish(mut self, mut bytes: Vec<u8>) -> (CheckedRequest, Rejections) {
+    fn finish(self, mut bytes: Vec<u8>) -> (CheckedRequest, Rejections) {
         if !self.rejections.is_empty() {
             let mut kept = Vec::with_capacity(bytes.len());
             cut_bad_spans(&bytes, 0, &mut kept);
             bytes = kept;
         }
-        self.trace_ids.sort_unstable();
-        self.trace_ids.dedup();
-        (CheckedRequest { bytes, trace_ids: self.trace_ids, span_count: self.span_count }, self.rejections)
+        (CheckedRequest { bytes, span_count: self.span_count }, self.rejections)
     }
 
     fn request(&mut self, message: &[u8]) -> Result<(), WireError> {
@@ -258,12 +248,7 @@ impl Walk {
             }
         }
         match check_ids(trace_bytes, span_bytes, parent_bytes) {
-            Ok(trace_id) => {
-                if self.trace_ids.last() != Some(&trace_id) {
-                    self.trace_ids.push(trace_id);
-                }
-                self.span_count += 1;
-            }
+            Ok(()) => self.span_count += 1,
             Err(fault) => self.rejections.add(fault.to_string()),
         }
         Ok(())

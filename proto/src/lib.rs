@@ -9,6 +9,8 @@
 pub mod check;
 pub mod ids;
 pub mod rpc;
+pub mod split;
+pub mod strip;
 pub mod time;
 pub mod view;
 pub mod wire;

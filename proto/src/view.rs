@@ -67,6 +67,21 @@ impl<'a> ScopeSpansView<'a> {
     pub fn spans(&self) -> impl Iterator<Item = SpanView<'a>> + use<'a> {
         messages(self.message, 2).filter_map(SpanView::new)
     }
+
+    /// The spans of one trace; the others are passed over by their first bytes.
+    pub fn spans_of(&self, trace_id: TraceId) -> impl Iterator<Item = SpanView<'a>> + use<'a> {
+        let spans = messages(self.message, 2).filter(move |span| may_be_of(span, trace_id));
+        spans.filter_map(SpanView::new).filter(move |span| span.trace_id == trace_id)
+    }
+}
+
+/// Whether a span may be of a trace. Every SDK writes the trace id first.
+fn may_be_of(span: &[u8], trace_id: TraceId) -> bool {
+    const TAG_AND_LENGTH: [u8; 2] = [1 << 3 | 2, TraceId::LEN as u8];
+    match span.strip_prefix(&TAG_AND_LENGTH) {
+        Some(rest) => rest.starts_with(trace_id.as_bytes()),
+        None => true,
+    }
 }
 
 /// `Resource`: attributes and the count of dropped ones.

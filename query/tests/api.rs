@@ -14,7 +14,7 @@ use proto::UnixNanos;
 use proto::otlp::collector::trace::v1::ExportTraceServiceRequest;
 use proto::otlp::trace::v1::{ResourceSpans, ScopeSpans, Span, TracesData};
 use spanhold_query::{Limits, Metrics, routes};
-use store::{Clock, Components, Settings, Store, SystemClock};
+use store::{Clock, Components, PreparedRequest, Settings, Store, SystemClock};
 use tower::ServiceExt;
 
 const TRACE_ID: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -32,11 +32,11 @@ impl Fixture {
     async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let components = Components { objects: Arc::new(InMemory::new()), local_root: None, clock: Arc::clone(&clock) };
+        let components = Components { clock: Arc::clone(&clock), ..Components::new(Arc::new(InMemory::new())) };
         let store = Store::open(Settings::new(folder.path().join("hot")), components).await.expect("the store opens");
         let (batch, rejected) = proto::check::check(two_spans(clock.now()).encode_to_vec()).expect("valid OTLP");
         assert!(rejected.is_empty());
-        store.writer().append(batch).await.expect("the store takes it");
+        store.writer().append(PreparedRequest::new(batch).expect("compresses")).await.expect("the store takes it");
 
         let metrics = Metrics::default();
         let mut registry = Registry::default();

@@ -125,6 +125,7 @@ pub async fn run(options: &LoadOptions, progress: &mut impl Write) -> Result<Rep
     let cpu_before = server.cpu_time()?;
     let sent = client::send(&server.otlp_grpc, &workload.requests, options.conns.max(1)).await?;
     let cpu_answered = server.cpu_time()?.saturating_sub(cpu_before);
+    let cpu_background = server.background_cpu_time()?;
 
     say("waiting for the offload".to_owned())?;
     let began_waiting = Instant::now();
@@ -167,6 +168,7 @@ pub async fn run(options: &LoadOptions, progress: &mut impl Write) -> Result<Rep
         retries: sent.retries,
         answers: Percentiles::of(sent.answer_times),
         cpu_answered,
+        cpu_background,
         cpu_offloaded,
         peak_memory_bytes,
         peak_memory_lookups_bytes,
@@ -175,6 +177,13 @@ pub async fn run(options: &LoadOptions, progress: &mut impl Write) -> Result<Rep
         hot_lookups: Percentiles::of(hot_lookups),
         cold_lookups: Percentiles::of(cold_lookups),
     })
+}
+
+/// The requests of a run of about `spans` spans, encoded: what the benchmarks of parts work on.
+#[must_use]
+pub fn requests(spans: usize, arrangement: Arrangement, seed: u64) -> Vec<bytes::Bytes> {
+    let end = UnixNanos::from_system(SystemTime::now());
+    Workload::new(&WorkloadSettings { seed, end, span_count: spans, arrangement, lookup_count: 0 }).requests
 }
 
 async fn look_up(server: &Server, workload: &Workload) -> Result<Vec<Duration>, LoadError> {

@@ -21,6 +21,9 @@ const TICKS_PER_SEC: u64 = 100;
 /// `st_blocks` counts in these, whatever the file system's own block size.
 const STAT_BLOCK_BYTES: u64 = 512;
 
+/// What the names of threads begin with that no sender waits for.
+const BACKGROUND_THREADS: [&str; 4] = ["store-columns", "store-offload", "store-merge", "rocksdb:"];
+
 /// How long offloaded windows stay in the hot tier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Retention {
@@ -127,6 +130,21 @@ impl Server {
         Ok(Duration::from_millis(ticks * 1_000 / TICKS_PER_SEC))
     }
 
+    /// CPU time of the threads that no sender waits for: columns, blocks, and RocksDB's own.
+    pub(super) fn background_cpu_time(&self) -> Result<Duration, LoadError> {
+        let folder = format!("/proc/{}/task", self.child.id());
+        let mut ticks = 0;
+        for thread in fs::read_dir(&folder).map_err(LoadError::io(folder.clone()))? {
+            let path = thread.map_err(LoadError::io(folder.clone()))?.path().join("stat");
+            // A thread may have ended since the folder was read.
+            let Ok(stat) = fs::read_to_string(&path) else { continue };
+            if thread_name(&stat).is_some_and(|name| BACKGROUND_THREADS.iter().any(|known| name.starts_with(known))) {
+                ticks += cpu_ticks(&stat).unwrap_or_default();
+            }
+        }
+        Ok(Duration::from_millis(ticks * 1_000 / TICKS_PER_SEC))
+    }
+
     /// The most memory that was resident at any time so far.
     pub(super) fn peak_memory_bytes(&self) -> Result<u64, LoadError> {
         let path = format!("/proc/{}/status", self.child.id());
@@ -218,6 +236,11 @@ fn cpu_ticks(stat: &str) -> Option<u64> {
     Some(user + system)
 }
 
+/// Field 2 of `/proc/PID/task/TID/stat`.
+fn thread_name(stat: &str) -> Option<&str> {
+    Some(stat.split_once('(')?.1.rsplit_once(')')?.0)
+}
+
 /// `VmHWM` of `/proc/PID/status`, which is in KiB.
 fn peak_memory_bytes(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -240,7 +263,7 @@ mod tests {
     #[test]
     fn cpu_time_is_that_of_a_name_with_spaces_too() {
         let stat = "4242 (a) b) S 1 4242 4242 0 -1 4194560 1000 0 0 0 250 50 0 0 20 0 8 0 100 1000000 500";
-        assert_eq!(cpu_ticks(stat), Some(300));
+        assert_eq!((cpu_ticks(stat), thread_name(stat)), (Some(300), Some("a) b")));
         assert_eq!(cpu_ticks("nonsense"), None);
     }
 

@@ -16,7 +16,7 @@ pub(crate) fn spans_of_trace(request: &[u8], trace_id: TraceId, spans: &mut Vec<
         let mut shared_resource = None;
         for scope_spans in resource_spans.scope_spans() {
             let mut shared_scope = None;
-            for span in scope_spans.spans().filter(|span| span.trace_id == trace_id) {
+            for span in scope_spans.spans_of(trace_id) {
                 let resource = shared_resource.get_or_insert_with(|| Arc::new(resource(&resource_spans)));
                 let scope = shared_scope.get_or_insert_with(|| Arc::new(scope(&scope_spans)));
                 spans.push(convert_span(&span, Arc::clone(resource), Arc::clone(scope)));

@@ -1,4 +1,4 @@
-//! What the fuzz targets in `fuzz/` call: the parts of the store that read what an object store gave back.
+//! What the fuzz targets in `fuzz/` call: the parts of the store that read what a disk or an object store gave back.
 //!
 //! No part of the crate's interface; it may change with any commit.
 
@@ -11,8 +11,8 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use proto::{CheckedRequest, TraceId};
 
-use crate::cold::index::BlockIndex;
-use crate::cold::{BlockEntry, BlockId, encode, paths, reader};
+use crate::cold::{BlockEntry, encode, index, paths, reader};
+use crate::hot::value;
 use crate::window::Columns;
 use crate::{Error, Manifest, convert, manifest};
 
@@ -22,6 +22,31 @@ use crate::{Error, Manifest, convert, manifest};
 /// When it is not one.
 pub fn manifest(json: &[u8]) -> Result<Manifest, Error> {
     manifest::commit::parse(&paths::manifest("fuzz", 1), json)
+}
+
+/// A batch as the hot tier keeps it.
+///
+/// # Errors
+/// When there is no memory for the compression.
+pub fn pack_batch(request: &CheckedRequest) -> Result<Vec<u8>, Error> {
+    value::encode(request.bytes())
+}
+
+/// The request of a batch of the hot tier.
+///
+/// # Errors
+/// When it is damaged.
+pub fn unpack_batch(value: &[u8]) -> Result<Vec<u8>, Error> {
+    value::decode(value)
+}
+
+/// The spans of one trace in a request, in the form and order in which [`Block::read`] gives them.
+#[must_use]
+pub fn spans(request: &CheckedRequest, trace_id: TraceId) -> Vec<Span> {
+    let mut spans = Vec::new();
+    convert::spans_of_trace(request.bytes(), trace_id, &mut spans);
+    spans.sort_by_key(|span| (span.start, span.span_id));
+    spans
 }
 
 /// A block, and what the manifest says about it.
@@ -40,26 +65,13 @@ impl Block {
     /// When there are none.
     pub fn encode(request: &CheckedRequest) -> Result<Self, Error> {
         let mut columns = Columns::default();
-        columns.push_request(request);
+        columns.push_batch(1, request.bytes());
         let block = encode::encode(&columns)?.ok_or_else(|| Error::Block("no span to encode".to_owned()))?;
-        let id = BlockId::generate();
-        let entry = BlockEntry {
-            id,
-            path: paths::block(id, block.start_min).to_string(),
-            bytes: block.bytes.len() as u64,
-            index_offset: block.index_offset,
-            windows: vec![1],
-            spans: block.spans,
-            traces: block.traces,
-            start_min: block.start_min,
-            start_max: block.start_max,
-            trace_id_min: block.trace_id_min,
-            trace_id_max: block.trace_id_max,
-        };
-        Ok(Self { entry, bytes: block.bytes })
+        let (entry, bytes) = BlockEntry::of_new(block, vec![1]);
+        Ok(Self { entry, bytes: bytes.to_vec() })
     }
 
-    /// Reads it as a query does on a node that has never seen it: the index, the spans of each trace, the columns of a
+    /// Reads it as queries do on a node that has never seen it: the index, the spans of each trace, the columns of a
     /// search. Wants a tokio runtime.
     ///
     /// # Errors
@@ -69,21 +81,14 @@ impl Block {
         let path = Path::from(self.entry.path.as_str());
         objects.put(&path, Bytes::copy_from_slice(&self.bytes).into()).await?;
         let end = objects.get_range(&path, self.entry.index_offset..self.entry.bytes).await?;
-        let index = Arc::new(BlockIndex::parse(&self.entry, end)?);
+        let (locator, footer) = index::parse(&self.entry, &end)?;
+        let footer = Arc::new(footer);
         let mut spans = Vec::new();
         for trace_id in trace_ids {
-            spans.extend(reader::spans_of_trace(&objects, &self.entry, Arc::clone(&index), *trace_id).await?);
+            let rows = locator.row_groups_of(*trace_id);
+            spans.extend(reader::spans_of_trace(&objects, &self.entry, Arc::clone(&footer), rows, *trace_id).await?);
         }
-        reader::search_columns(&objects, &self.entry, index).await?;
+        reader::search_columns(&objects, &self.entry, footer).await?;
         Ok(spans)
     }
-}
-
-/// The spans of one trace in a request, in the form and order in which [`Block::read`] gives them.
-#[must_use]
-pub fn spans(request: &CheckedRequest, trace_id: TraceId) -> Vec<Span> {
-    let mut spans = Vec::new();
-    convert::spans_of_trace(request.bytes(), trace_id, &mut spans);
-    spans.sort_by_key(|span| (span.start, span.span_id));
-    spans
 }

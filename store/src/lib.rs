@@ -17,6 +17,7 @@
 //! Reader ◀───────────────────────────────────── view ◀──────┘
 //! ```
 
+mod background;
 mod budget;
 pub mod clock;
 mod cold;
@@ -31,8 +32,12 @@ mod manifest;
 mod metrics;
 mod offload;
 mod open;
+pub mod points;
+mod prepare;
+mod progress;
 pub mod read;
 pub mod settings;
+mod varint;
 mod view;
 mod window;
 pub mod writer;
@@ -42,6 +47,8 @@ pub use cold::{BlockEntry, BlockId};
 pub use error::{Error, ErrorKind};
 pub use manifest::Manifest;
 pub use open::{Components, Store};
+pub use points::{NoProbe, Point, Probe};
+pub use prepare::PreparedRequest;
 pub use read::{
     Entry, OperationSummary, Reader, SearchOrder, SearchRequest, SearchResult, ServiceSummary, TraceSummary,
 };

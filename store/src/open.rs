@@ -10,16 +10,20 @@ use object_store::ObjectStore;
 use prometheus_client::registry::Registry;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
+use crate::background::Background;
 use crate::budget::Budget;
-use crate::clock::Clock;
+use crate::clock::{Clock, SystemClock};
 use crate::cold::{BlockId, BlockIndexes};
 use crate::health::Health;
 use crate::hot::commit::{Committed, Committer, OpenWindow, build_columns};
 use crate::hot::db::WindowId;
-use crate::hot::{HotDb, HotWindow, lookup};
-use crate::manifest::{Manifest, ManifestStore, Manifests};
+use crate::hot::{HotDb, HotWindow, index, lookup};
+use crate::manifest::editor::LOCAL_MANIFEST;
+use crate::manifest::{Editor, EditorParts, Manifest, ManifestStore, Manifests};
 use crate::metrics::Metrics;
-use crate::offload::{LOCAL_MANIFEST, Offloader};
+use crate::offload::Offloader;
+use crate::points::{NoProbe, Probe};
+use crate::progress::Progress;
 use crate::view::{View, Views};
 use crate::window::LiveWindow;
 use crate::writer::Shared;
@@ -31,6 +35,9 @@ const MANIFEST_DEADLINE: Duration = Duration::from_secs(10);
 /// Key of this node's writer id.
 const WRITER_ID: &str = "writer-id";
 
+/// Key of how often the program was started on this data folder.
+const EPOCH: &str = "epoch";
+
 /// What the store works with, beside its settings.
 #[derive(Clone)]
 pub struct Components {
@@ -40,6 +47,16 @@ pub struct Components {
     pub local_root: Option<PathBuf>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// Hears of each step; [`crate::NoProbe`] outside of tests.
+    pub probe: Arc<dyn Probe>,
+}
+
+impl Components {
+    /// With the system's clock, over an object store that is no local folder.
+    #[must_use]
+    pub fn new(objects: Arc<dyn ObjectStore>) -> Self {
+        Self { objects, local_root: None, clock: Arc::new(SystemClock), probe: Arc::new(NoProbe) }
+    }
 }
 
 /// An open store. Gives out its [`Writer`] and [`Reader`]; must be closed.
@@ -61,6 +78,7 @@ impl Store {
     pub async fn open(settings: Settings, components: Components) -> Result<Self, Error> {
         let (db, window_ids) = HotDb::open(&settings.hot_dir)?;
         let writer_id = writer_id(&db)?;
+        let epoch = next_epoch(&db)?;
         let manifests = ManifestStore::new(Arc::clone(&components.objects), writer_id.clone());
         let (known, manifest_is_loaded) = load_manifests(&manifests, &db, &writer_id).await?;
         let manifest = known.get(&writer_id).cloned().unwrap_or_else(|| Arc::new(Manifest::empty(writer_id.clone())));
@@ -83,6 +101,7 @@ impl Store {
         let (batches, batches_in) = mpsc::channel();
         let (committed, committed_in) = mpsc::channel();
         let (sealed, sealed_in) = unbounded_channel();
+        let progress = Progress::new();
         for window in waiting {
             let _ = sealed.send(window);
         }
@@ -92,22 +111,32 @@ impl Store {
             views: Arc::clone(&views),
             health: health.clone(),
             metrics: metrics.clone(),
+            probe: Arc::clone(&components.probe),
+            progress: progress.clone(),
             next: committed,
             window: OpenWindow::new(open),
         };
+        let editor_parts = EditorParts {
+            store: manifests,
+            db: Arc::clone(&db),
+            local_root: components.local_root,
+            views: Arc::clone(&views),
+            metrics: metrics.clone(),
+            probe: Arc::clone(&components.probe),
+        };
+        let editor = Arc::new(Editor::new(editor_parts, manifest, manifest_is_loaded, epoch));
         let offloader = Offloader {
             db,
             objects: Arc::clone(&components.objects),
-            local_root: components.local_root,
             indexes: Arc::clone(&indexes),
-            manifests,
-            manifest,
-            manifest_is_loaded,
+            editor,
             views: Arc::clone(&views),
             clock: components.clock,
             settings: settings.clone(),
             health: health.clone(),
             metrics: metrics.clone(),
+            probe: components.probe,
+            background: Arc::new(Background::start("store-offload")?),
         };
         let writer = Writer::new(Shared {
             batches: std::sync::Mutex::new(Some(batches)),
@@ -118,11 +147,11 @@ impl Store {
         });
         Ok(Self {
             writer,
-            reader: Reader::new(views, components.objects, indexes, writer_id),
+            reader: Reader::new(views, components.objects, indexes, writer_id, progress.clone()),
             health,
             metrics,
             budget,
-            threads: start_threads(committer, batches_in, committed_in, sealed)?,
+            threads: start_threads(committer, batches_in, committed_in, sealed, progress)?,
             offloader: tokio::spawn(offloader.run(sealed_in)),
         })
     }
@@ -184,6 +213,7 @@ fn start_threads(
     batches: Receiver<crate::hot::commit::Append>,
     committed: Receiver<Committed>,
     sealed: UnboundedSender<Arc<LiveWindow>>,
+    progress: Progress,
 ) -> Result<Vec<JoinHandle<()>>, Error> {
     let start = |name: &str, work: Box<dyn FnOnce() + Send>| {
         std::thread::Builder::new()
@@ -193,7 +223,7 @@ fn start_threads(
     };
     Ok(vec![
         start("store-commit", Box::new(move || committer.run(&batches)))?,
-        start("store-columns", Box::new(move || build_columns(&committed, &sealed)))?,
+        start("store-columns", Box::new(move || build_columns(&committed, &sealed, &progress)))?,
     ])
 }
 
@@ -204,8 +234,22 @@ fn writer_id(db: &HotDb) -> Result<String, Error> {
             .map_err(|error| Error::Corrupt { what: "the writer id".to_owned(), why: error.to_string() });
     }
     let id = BlockId::generate().to_string();
-    db.set_meta(WRITER_ID, id.as_bytes())?;
+    db.set_unlogged_meta(WRITER_ID, id.as_bytes())?;
     Ok(id)
+}
+
+/// Counts the starts of the program on this data folder, from 1.
+fn next_epoch(db: &HotDb) -> Result<u32, Error> {
+    let last = match db.meta(EPOCH)? {
+        Some(bytes) => u32::from_be_bytes(bytes.as_slice().try_into().map_err(|_| Error::Corrupt {
+            what: "the count of starts".to_owned(),
+            why: format!("it has {} bytes", bytes.len()),
+        })?),
+        None => 0,
+    };
+    let epoch = last.saturating_add(1);
+    db.set_unlogged_meta(EPOCH, &epoch.to_be_bytes())?;
+    Ok(epoch)
 }
 
 /// The manifests of the object store or, while that does not answer, this writer's local copy.
@@ -250,13 +294,20 @@ fn recover(
     for id in window_ids {
         let hot = HotWindow::new(Arc::clone(db), *id);
         if *id <= manifest.offloaded_through {
-            hot.set_offloaded(clock.now());
-            recovered.hot.push(hot);
+            match index::read_filter(&hot)? {
+                Some(filter) => {
+                    hot.set_filter(filter);
+                    hot.set_offloaded(clock.now());
+                    recovered.hot.push(hot);
+                }
+                // Written before windows had an index of this kind. The manifest covers it.
+                None => hot.retire(),
+            }
             continue;
         }
         let live = LiveWindow::new(Arc::clone(&hot), 0);
-        lookup::all_batches(&hot, |request| {
-            live.write().push_bytes(&request);
+        lookup::all_batches(&hot, |number, request| {
+            live.write().push_batch(number, &request);
             Ok(())
         })?;
         let spans = live.read().len();

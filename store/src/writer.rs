@@ -3,18 +3,14 @@
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use proto::CheckedRequest;
 use tokio::sync::oneshot;
 
 use crate::budget::Budget;
 use crate::health::Health;
 use crate::hot::commit::Append;
-use crate::hot::value;
+use crate::prepare::PreparedRequest;
 use crate::view::Views;
 use crate::{Error, Settings};
-
-/// Requests from this size on are compressed off the asynchronous workers: it takes longer than handing them over.
-const INLINE_BYTES_MAX: usize = 32 << 10;
 
 /// Appends to the store. Cheap to clone; cannot read.
 #[derive(Clone)]
@@ -36,12 +32,13 @@ impl Writer {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Keeps the spans of one export request. When this returns `Ok` they are synced to disk.
+    /// Keeps the spans of one export request. When this returns `Ok` they are synced to disk, and every question that is
+    /// asked from then on finds them.
     ///
     /// # Errors
     /// When a limit is reached, the store is closing or broken; nothing of the batch is kept then. After a failed write
     /// it is not known whether the disk has the batch; it is not acknowledged, and a resend is harmless.
-    pub async fn append(&self, request: CheckedRequest) -> Result<(), Error> {
+    pub async fn append(&self, request: PreparedRequest) -> Result<(), Error> {
         let shared = &self.shared;
         shared.health.check()?;
         if request.span_count() == 0 {
@@ -49,10 +46,9 @@ impl Writer {
         }
         self.check_windows_waiting()?;
         let permit = shared.budget.take(request.bytes().len() as u64)?;
-        let (request, value) = compress(request).await?;
         let (done, answer) = oneshot::channel();
         let sent = match &*shared.batches.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(batches) => batches.send(Append { request, value, permit, done }).is_ok(),
+            Some(batches) => batches.send(Append { request, permit, done }).is_ok(),
             None => false,
         };
         if !sent {
@@ -75,15 +71,6 @@ impl Writer {
         }
         Ok(())
     }
-}
-
-async fn compress(request: CheckedRequest) -> Result<(CheckedRequest, Vec<u8>), Error> {
-    if request.bytes().len() < INLINE_BYTES_MAX {
-        let value = value::encode(request.bytes())?;
-        return Ok((request, value));
-    }
-    let compressed = tokio::task::spawn_blocking(move || value::encode(request.bytes()).map(|value| (request, value)));
-    compressed.await.map_err(|error| Error::Block(format!("compressing a batch: {error}")))?
 }
 
 #[cfg(test)]

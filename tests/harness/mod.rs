@@ -1,6 +1,9 @@
 //! The program as a child process on ports of its own, and the few requests that tests make.
 
+pub(crate) mod blocks;
+pub(crate) mod otlp_json;
 pub(crate) mod post;
+pub(crate) mod rich;
 pub(crate) mod s3;
 pub(crate) mod spans;
 

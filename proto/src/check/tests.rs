@@ -32,7 +32,7 @@ fn nested(levels: usize) -> Span {
 #[test]
 fn an_empty_request_is_fine() {
     let (checked, rejections) = check(Vec::new()).expect("an empty message is valid protobuf");
-    assert_eq!((checked.span_count(), checked.trace_ids().len(), rejections.total()), (0, 0, 0));
+    assert_eq!((checked.span_count(), rejections.total()), (0, 0));
 }
 
 #[test]
@@ -41,8 +41,6 @@ fn a_valid_request_is_kept_as_it_came() {
     let (checked, rejections) = check(bytes.clone()).expect("valid");
     assert_eq!(checked.bytes(), bytes);
     assert_eq!(checked.span_count(), 3);
-    assert_eq!(checked.trace_ids().len(), 2);
-    assert!(checked.trace_ids().is_sorted());
     assert!(rejections.is_empty());
 }
 

@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use proto::TraceId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{EncodedBlock, paths};
 
 /// Names a block for good: a ULID, so that names sort by time of creation and never collide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -33,8 +36,11 @@ pub struct BlockEntry {
     pub path: String,
     /// Size of the file.
     pub bytes: u64,
-    /// Where in the file the row groups end; filters and footer lie between here and the end.
+    /// Where in the file the row groups end; the locator and the footer lie between here and the end.
     pub index_offset: u64,
+    /// Where in the file the footer begins; blocks of format version 1 have no locator before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub footer_offset: Option<u64>,
     /// Windows of the writer whose spans it holds.
     pub windows: Vec<u64>,
     /// Spans.
@@ -45,12 +51,38 @@ pub struct BlockEntry {
     pub start_min: i64,
     /// Last start of any span, Unix nanoseconds.
     pub start_max: i64,
+    /// Last end of any span, Unix nanoseconds; blocks of format version 1 do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_max: Option<i64>,
     /// Lowest trace id.
     #[serde(with = "hex_id")]
     pub trace_id_min: TraceId,
     /// Highest trace id.
     #[serde(with = "hex_id")]
     pub trace_id_max: TraceId,
+}
+
+impl BlockEntry {
+    /// The entry of a block that was just encoded, under a new name, with the bytes to put there.
+    pub(crate) fn of_new(block: EncodedBlock, windows: Vec<u64>) -> (Self, Bytes) {
+        let id = BlockId::generate();
+        let entry = Self {
+            id,
+            path: paths::block(id, block.start_min).to_string(),
+            bytes: block.bytes.len() as u64,
+            index_offset: block.index_offset,
+            footer_offset: Some(block.footer_offset),
+            windows,
+            spans: block.spans,
+            traces: block.traces,
+            start_min: block.start_min,
+            start_max: block.start_max,
+            end_max: Some(block.end_max),
+            trace_id_min: block.trace_id_min,
+            trace_id_max: block.trace_id_max,
+        };
+        (entry, Bytes::from(block.bytes))
+    }
 }
 
 mod hex_id {

@@ -53,22 +53,26 @@ pub(crate) fn decode(batch: &RecordBatch) -> Result<Vec<Span>, Error> {
     Ok(spans)
 }
 
-/// A column of few distinct texts.
-pub(crate) struct Words<'a> {
-    keys: &'a arrow::array::Int32Array,
-    values: &'a arrow::array::StringArray,
+/// A column of few distinct texts, none missing.
+pub(crate) struct Words {
+    keys: arrow::array::Int32Array,
+    values: arrow::array::StringArray,
 }
 
-impl<'a> Words<'a> {
-    /// The column with this name.
-    pub(crate) fn new(batch: &'a RecordBatch, name: &str) -> Result<Self, Error> {
+impl Words {
+    /// The column with this name, whether it is kept as a dictionary or not.
+    pub(crate) fn new(batch: &RecordBatch, name: &str) -> Result<Self, Error> {
         let array = column(batch, name)?;
-        let dictionary = array.as_dictionary_opt::<Int32Type>().ok_or_else(|| wrong_type(name, array))?;
-        let values = dictionary.values().as_string_opt::<i32>().ok_or_else(|| wrong_type(name, array))?;
         if array.null_count() > 0 {
             return Err(corrupt(format!("column {name} has nulls")));
         }
-        Ok(Self { keys: dictionary.keys(), values })
+        let array = match array.data_type() {
+            DataType::Utf8 => arrow::compute::cast(array, &schema::dictionary())?,
+            _ => Arc::clone(array),
+        };
+        let dictionary = array.as_dictionary_opt::<Int32Type>().ok_or_else(|| wrong_type(name, &array))?;
+        let values = dictionary.values().as_string_opt::<i32>().ok_or_else(|| wrong_type(name, &array))?;
+        Ok(Self { keys: dictionary.keys().clone(), values: values.clone() })
     }
 
     /// Which of [`Self::distinct`] a row has.
@@ -77,14 +81,18 @@ impl<'a> Words<'a> {
     }
 
     /// The text of a row.
-    pub(crate) fn value(&self, row: usize) -> &'a str {
-        self.values.value(self.key(row))
+    pub(crate) fn value(&self, row: usize) -> &str {
+        self.text(self.key(row))
+    }
+
+    /// One of [`Self::distinct`].
+    pub(crate) fn text(&self, key: usize) -> &str {
+        self.values.value(key)
     }
 
     /// All texts that rows may have.
-    pub(crate) fn distinct(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        let values = self.values;
-        (0..values.len()).map(move |at| values.value(at))
+    pub(crate) fn distinct(&self) -> impl Iterator<Item = &str> {
+        (0..self.values.len()).map(|at| self.values.value(at))
     }
 }
 
@@ -96,11 +104,11 @@ struct SpanColumns<'a> {
     trace_start: &'a arrow::array::Int64Array,
     start_offset: &'a arrow::array::Int64Array,
     duration: &'a arrow::array::Int64Array,
-    name: Words<'a>,
-    kind: Words<'a>,
-    status: Words<'a>,
-    resource: Words<'a>,
-    scope: Words<'a>,
+    name: Words,
+    kind: Words,
+    status: Words,
+    resource: Words,
+    scope: Words,
     status_message: &'a arrow::array::StringArray,
     trace_state: &'a arrow::array::StringArray,
     attributes: &'a arrow::array::StringArray,
@@ -114,10 +122,7 @@ struct SpanColumns<'a> {
 
 impl<'a> SpanColumns<'a> {
     fn new(batch: &'a RecordBatch) -> Result<Self, Error> {
-        let binary = |name| {
-            let array = column(batch, name)?;
-            array.as_fixed_size_binary_opt().ok_or_else(|| wrong_type(name, array))
-        };
+        let binary = |name| binary(batch, name);
         let int64 = |name| int64(batch, name);
         let count = |name| {
             let array = column(batch, name)?;
@@ -331,6 +336,12 @@ fn status(name: &str) -> Result<StatusCode, Error> {
         .map(StatusCode::from_wire)
         .find(|status| status.name() == name)
         .ok_or_else(|| corrupt(format!("unknown status {name:?}")))
+}
+
+/// A column of ids.
+pub(crate) fn binary<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a arrow::array::FixedSizeBinaryArray, Error> {
+    let array = column(batch, name)?;
+    array.as_fixed_size_binary_opt().ok_or_else(|| wrong_type(name, array))
 }
 
 /// A column of 64-bit integers.

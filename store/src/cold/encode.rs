@@ -3,7 +3,7 @@
 //! 1. Order the rows by trace, then start; of rows with the same span keep the one that ends last.
 //! 2. Express parents as row distances and starts as offsets from their trace's first start.
 //! 3. Give each frequent attribute key a typed column; write the others as JSON.
-//! 4. Write row groups of [`schema::ROW_GROUP_ROWS`] rows, filters and footer.
+//! 4. Write row groups of [`schema::ROW_GROUP_ROWS`] rows ([`super::writer`]).
 //!
 //! A pure function of the window; does no I/O.
 
@@ -15,12 +15,12 @@ use arrow::array::{
 };
 use arrow::datatypes::{Field, Schema};
 use model::{SpanKind, StatusCode};
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use proto::TraceId;
 
 use super::build::{self, Order, TextColumns};
 use super::catalog::Catalog;
 use super::schema;
+use super::writer::{BlockWriter, Effort, EncodedBlock};
 use crate::Error;
 use crate::window::Columns;
 use crate::window::attributes::AttributeColumn;
@@ -36,82 +36,52 @@ const ATTRIBUTE_COLUMN_SHARE: usize = 100;
 /// Longest key that gets a column.
 const ATTRIBUTE_COLUMN_NAME_BYTES_MAX: usize = 128;
 
-/// A block before it has a name.
-pub(crate) struct EncodedBlock {
-    /// The Parquet file.
-    pub(crate) bytes: Vec<u8>,
-    /// Where in the file the row groups end.
-    pub(crate) index_offset: u64,
-    pub(crate) spans: u64,
-    pub(crate) traces: u64,
-    pub(crate) start_min: i64,
-    pub(crate) start_max: i64,
-    pub(crate) trace_id_min: proto::TraceId,
-    pub(crate) trace_id_max: proto::TraceId,
-}
-
 /// Encodes all rows of `window`; `None` when it has none.
 pub(crate) fn encode(window: &Columns) -> Result<Option<EncodedBlock>, Error> {
     let order = Order::new(sorted_rows(window), window.len());
-    let (Some(first), Some(last)) = (order.old_of_new.first(), order.old_of_new.last()) else { return Ok(None) };
-    let (trace_id_min, trace_id_max) = (window.trace_id[*first as usize], window.trace_id[*last as usize]);
-
+    if order.len() == 0 {
+        return Ok(None);
+    }
     let mut table =
         Table { window, order: &order, texts: TextColumns::new(&window.texts), columns: Vec::new(), plain: Vec::new() };
-    let traces = table.spans()?;
+    table.spans()?;
     table.attributes()?;
     let Table { columns, plain, .. } = table;
 
     let (fields, arrays): (Vec<Field>, Vec<ArrayRef>) = columns.into_iter().unzip();
     let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?;
-    let traces_per_row_group = traces.min(schema::ROW_GROUP_ROWS as u64);
-    let properties = schema::writer_properties(catalog_json(window, &order)?, &plain, traces_per_row_group);
-    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-    let mut writer = ArrowWriter::try_new_with_options(Vec::new(), batch.schema(), options)?;
+    let mut writer = BlockWriter::new(batch.schema(), &plain, Effort::Offload)?;
     for offset in (0..batch.num_rows()).step_by(schema::ROW_GROUP_ROWS) {
         writer.write(&batch.slice(offset, schema::ROW_GROUP_ROWS.min(batch.num_rows() - offset)))?;
     }
-    writer.flush()?;
-    let index_offset = writer.bytes_written() as u64;
-    let bytes = writer.into_inner()?;
-
-    let starts = || order.apply(&window.start);
-    Ok(Some(EncodedBlock {
-        bytes,
-        index_offset,
-        spans: order.len() as u64,
-        traces,
-        start_min: starts().min().unwrap_or_default(),
-        start_max: starts().max().unwrap_or_default(),
-        trace_id_min,
-        trace_id_max,
-    }))
+    writer.finish()
 }
 
 /// The window's rows by trace, start and span, without those whose span has another row that ends later.
 fn sorted_rows(window: &Columns) -> Vec<u32> {
-    // Keys beside the rows: sorting rows alone would look each key up all over memory, time and again.
-    let mut keyed: Vec<_> = (0..window.len())
-        .map(|row| (window.trace_id[row], window.start[row], window.span_id[row], Reverse(window.end[row]), row as u32))
-        .collect();
-    keyed.sort_unstable();
-
-    let mut dropped = Vec::new();
-    let mut by_span = Vec::new();
-    for trace in keyed.chunk_by(|a, b| a.0 == b.0) {
+    let mut traces: Vec<(TraceId, u32)> = window.traces.ids().iter().copied().zip(0..).collect();
+    traces.sort_unstable();
+    let mut rows = Vec::with_capacity(window.len());
+    let (mut of_trace, mut by_span, mut dropped) = (Vec::new(), Vec::new(), Vec::new());
+    for (_, trace) in traces {
+        of_trace.clear();
+        of_trace.extend(window.traces.rows(trace).map(|row| {
+            let at = row as usize;
+            (window.start[at], window.span_id[at], Reverse(window.end[at]), row)
+        }));
+        of_trace.sort_unstable();
         by_span.clear();
-        by_span.extend(trace.iter().map(|(_, _, span_id, end, row)| (*span_id, *end, *row)));
+        by_span.extend(of_trace.iter().map(|(_, span_id, end, row)| (*span_id, *end, *row)));
         by_span.sort_unstable();
+        dropped.clear();
         for same in by_span.chunk_by(|a, b| a.0 == b.0) {
             dropped.extend(same[1..].iter().map(|(_, _, row)| *row));
         }
+        dropped.sort_unstable();
+        let kept = of_trace.iter().map(|(_, _, _, row)| *row).filter(|row| dropped.binary_search(row).is_err());
+        rows.extend(kept);
     }
-    dropped.sort_unstable();
-    let rows = keyed.into_iter().map(|(_, _, _, _, row)| row);
-    if dropped.is_empty() {
-        return rows.collect();
-    }
-    rows.filter(|row| dropped.binary_search(row).is_err()).collect()
+    rows
 }
 
 /// The columns of a block as they are made.
@@ -143,12 +113,16 @@ impl Table<'_> {
         self.push_text(name, &values, false)
     }
 
-    /// All columns but the attributes; says how many traces there are.
-    fn spans(&mut self) -> Result<u64, Error> {
+    /// All columns but the attributes.
+    fn spans(&mut self) -> Result<(), Error> {
         let (window, order) = (self.window, self.order);
         let family = family(window, order);
 
-        self.push(schema::TRACE_ID, build::ids(order.apply(&window.trace_id).map(|id| *id.as_bytes()))?, false);
+        self.push(
+            schema::TRACE_ID,
+            build::ids(order.old_of_new.iter().map(|row| *window.traces.id_of_row(*row as usize).as_bytes()))?,
+            false,
+        );
         self.push(
             schema::TRACE_START,
             Arc::new(Int64Array::from_iter_values(family.trace_start.iter().copied())),
@@ -188,7 +162,7 @@ impl Table<'_> {
         self.push(schema::DROPPED_LINKS, order.counts(&window.dropped_links_count), false);
         self.push(schema::EVENTS, build::events(order, &window.texts, &window.events)?, true);
         self.push(schema::LINKS, build::links(order, &window.texts, &window.links)?, true);
-        Ok(family.traces)
+        Ok(())
     }
 
     /// A column for each frequent key, and one for all that is left.
@@ -262,7 +236,6 @@ struct Family {
     trace_start: Vec<i64>,
     parent_row_distance: Vec<Option<i32>>,
     parent_span_id: Vec<Option<[u8; 8]>>,
-    traces: u64,
 }
 
 fn family(window: &Columns, order: &Order) -> Family {
@@ -271,12 +244,11 @@ fn family(window: &Columns, order: &Order) -> Family {
         trace_start: Vec::with_capacity(rows),
         parent_row_distance: Vec::with_capacity(rows),
         parent_span_id: Vec::with_capacity(rows),
-        traces: 0,
     };
     let mut by_span = Vec::new();
-    let same_trace = |a: &u32, b: &u32| window.trace_id[*a as usize] == window.trace_id[*b as usize];
+    let trace_of = |row: &u32| window.traces.number_of_row(*row as usize);
+    let same_trace = |a: &u32, b: &u32| trace_of(a) == trace_of(b);
     for trace in order.old_of_new.chunk_by(same_trace) {
-        family.traces += 1;
         // Rows of a trace are sorted by start.
         let trace_start = window.start[trace[0] as usize];
         by_span.clear();
@@ -301,12 +273,6 @@ fn family(window: &Columns, order: &Order) -> Family {
 fn words(words: impl Iterator<Item = &'static str>) -> ArrayRef {
     let array: arrow::array::DictionaryArray<arrow::datatypes::Int32Type> = words.collect();
     Arc::new(array)
-}
-
-fn catalog_json(window: &Columns, order: &Order) -> Result<String, Error> {
-    let mut catalog = catalog(window, order.old_of_new.iter().map(|old| *old as usize));
-    catalog.truncate();
-    serde_json::to_string(&catalog).map_err(|error| Error::Block(format!("writing the catalog: {error}")))
 }
 
 /// Counts rows of a window by service and name.

@@ -1,11 +1,14 @@
-//! What is known of a block without reading its spans: footer, fences and filters of its row groups, catalog.
+//! What is known of a block without reading its spans: its [`Locator`], which every lookup asks, and its [`Footer`],
+//! which is needed once something is read.
 //!
-//! The bytes behind [`BlockEntry::index_offset`] hold all of it. A copy is kept in the hot tier's database, parsed ones
-//! in memory; both are rebuilt from the block with one ranged GET, so nothing here needs to be durable.
+//! The bytes behind [`BlockEntry::index_offset`] hold both. Copies are kept in the hot tier's database, parsed ones in
+//! memory; all are rebuilt from the block with one ranged GET, so nothing here needs to be durable.
+//!
+//! Blocks of format version 1 have no locator of their own: it is made from Parquet's statistics and Bloom filters.
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{Field, Schema};
 use bytes::Bytes;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
@@ -14,71 +17,70 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::statistics::Statistics;
 use proto::TraceId;
 
-use super::block::BlockEntry;
+use super::block::{BlockEntry, BlockId};
 use super::catalog::Catalog;
 use super::chunks::Chunks;
+use super::locator::Locator;
 use super::schema;
 use crate::Error;
 use crate::hot::HotDb;
 
-/// Memory for parsed indexes; what does not fit is parsed again from the local copy.
-const INDEX_CACHE_BYTES: u64 = 32 << 20;
+/// Memory for locators. A trace takes 25 bits in each block that has it: room for 20 million traces. What does not fit is
+/// read from the local copy with each lookup.
+const LOCATOR_CACHE_BYTES: u64 = 64 << 20;
 
-/// A parsed index takes about this many times its bytes in the file.
+/// Memory for parsed footers; what does not fit is parsed again from the local copy.
+const FOOTER_CACHE_BYTES: u64 = 16 << 20;
+
+/// A parsed footer takes about this many times what Parquet says of its metadata.
 const PARSED_BYTES_PER_BYTE: u64 = 4;
 
-/// A block's index.
-pub(crate) struct BlockIndex {
+/// Blocks that room is made for at first.
+const BLOCKS_ESTIMATE: usize = 1_024;
+
+/// Parquet's metadata of a block, ready to read with, and what the block has in it.
+pub(crate) struct Footer {
     pub(crate) metadata: ArrowReaderMetadata,
     pub(crate) catalog: Catalog,
-    row_groups: Vec<RowGroupIndex>,
 }
 
-struct RowGroupIndex {
-    first: TraceId,
-    last: TraceId,
-    filter: Option<Sbbf>,
-}
-
-impl BlockIndex {
-    /// Reads the end of a block's file, from [`BlockEntry::index_offset`] on.
-    pub(crate) fn parse(entry: &BlockEntry, end: Bytes) -> Result<Self, Error> {
-        let chunks = Chunks::new(entry.bytes, vec![(entry.index_offset, end)]);
-        let metadata = ParquetMetaDataReader::new().parse_and_finish(&chunks)?;
-        let format = key_value(&metadata, schema::FORMAT_KEY);
-        if format.as_deref() != Some(schema::FORMAT_VERSION) {
-            let why = format!("format version {format:?}, this program reads {}", schema::FORMAT_VERSION);
-            return Err(Error::Corrupt { what: format!("block {}", entry.id), why });
-        }
+impl Footer {
+    /// Reads the end of a block's file, which begins at `offset`.
+    pub(crate) fn parse(entry: &BlockEntry, offset: u64, end: Bytes) -> Result<Self, Error> {
+        let metadata = parse_metadata(entry, &Chunks::new(entry.bytes, vec![(offset, end)]))?;
         let catalog = key_value(&metadata, schema::CATALOG_KEY).unwrap_or_default();
         let catalog = serde_json::from_str(&catalog).map_err(|error| Error::Corrupt {
             what: format!("catalog of block {}", entry.id),
             why: error.to_string(),
         })?;
-        let row_groups = metadata
-            .row_groups()
-            .iter()
-            .map(|row_group| {
-                let column = row_group.column(0);
-                let (first, last) = fences(column.statistics()).ok_or_else(|| Error::Corrupt {
-                    what: format!("block {}", entry.id),
-                    why: "a row group has no trace id range".to_owned(),
-                })?;
-                Ok(RowGroupIndex { first, last, filter: Sbbf::read_from_column_chunk(column, &chunks)? })
-            })
-            .collect::<Result<_, Error>>()?;
-        Ok(Self { metadata: with_dictionaries(Arc::new(metadata))?, catalog, row_groups })
+        Ok(Self { metadata: with_dictionaries(Arc::new(metadata))?, catalog })
     }
+}
 
-    /// The row groups that may have spans of a trace; consecutive, usually none or one.
-    pub(crate) fn row_groups_of(&self, trace_id: TraceId) -> Vec<usize> {
-        let candidates = self.row_groups.iter().enumerate().filter(|(_, row_group)| {
-            row_group.first <= trace_id
-                && trace_id <= row_group.last
-                && row_group.filter.as_ref().is_none_or(|filter| filter.check(&trace_id.as_bytes()[..]))
-        });
-        candidates.map(|(number, _)| number).collect()
+/// The locator of a block of format version 1, from all that lies behind its row groups.
+fn locator_of_version_1(entry: &BlockEntry, end: Bytes) -> Result<Locator, Error> {
+    let chunks = Chunks::new(entry.bytes, vec![(entry.index_offset, end)]);
+    let metadata = parse_metadata(entry, &chunks)?;
+    let (mut fences, mut filters) = (Vec::new(), Vec::new());
+    for row_group in metadata.row_groups() {
+        let column = row_group.column(0);
+        fences.push(trace_range(column.statistics()).ok_or_else(|| Error::Corrupt {
+            what: format!("block {}", entry.id),
+            why: "a row group has no trace id range".to_owned(),
+        })?);
+        filters.push(Sbbf::read_from_column_chunk(column, &chunks)?);
     }
+    Ok(Locator::of_version_1(fences, filters))
+}
+
+fn parse_metadata(entry: &BlockEntry, chunks: &Chunks) -> Result<ParquetMetaData, Error> {
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(chunks)?;
+    let format = key_value(&metadata, schema::FORMAT_KEY);
+    if format.as_deref().is_none_or(|format| !schema::FORMAT_VERSIONS.contains(&format)) {
+        let why = format!("format version {format:?}, this program reads {:?}", schema::FORMAT_VERSIONS);
+        return Err(Error::Corrupt { what: format!("block {}", entry.id), why });
+    }
+    Ok(metadata)
 }
 
 fn key_value(metadata: &ParquetMetaData, key: &str) -> Option<String> {
@@ -86,7 +88,7 @@ fn key_value(metadata: &ParquetMetaData, key: &str) -> Option<String> {
     pairs.iter().find(|pair| pair.key == key)?.value.clone()
 }
 
-fn fences(statistics: Option<&Statistics>) -> Option<(TraceId, TraceId)> {
+fn trace_range(statistics: Option<&Statistics>) -> Option<(TraceId, TraceId)> {
     let statistics = statistics?;
     let first = TraceId::from_bytes(statistics.min_bytes_opt()?).ok()?;
     let last = TraceId::from_bytes(statistics.max_bytes_opt()?).ok()?;
@@ -96,7 +98,6 @@ fn fences(statistics: Option<&Statistics>) -> Option<(TraceId, TraceId)> {
 /// Has [`schema::DICTIONARY_COLUMNS`] read as dictionaries.
 fn with_dictionaries(metadata: Arc<ParquetMetaData>) -> Result<ArrowReaderMetadata, Error> {
     let plain = ArrowReaderMetadata::try_new(Arc::clone(&metadata), ArrowReaderOptions::new())?;
-    let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
     let fields: Vec<Field> = plain
         .schema()
         .fields()
@@ -104,7 +105,7 @@ fn with_dictionaries(metadata: Arc<ParquetMetaData>) -> Result<ArrowReaderMetada
         .map(|field| {
             let field = field.as_ref().clone();
             if schema::DICTIONARY_COLUMNS.contains(&field.name().as_str()) {
-                field.with_data_type(dictionary.clone())
+                field.with_data_type(schema::dictionary())
             } else {
                 field
             }
@@ -114,50 +115,139 @@ fn with_dictionaries(metadata: Arc<ParquetMetaData>) -> Result<ArrowReaderMetada
     Ok(ArrowReaderMetadata::try_new(metadata, options)?)
 }
 
-/// Gets indexes: from memory, from the local copy, or from the block.
+/// Gets locators and footers: from memory, from the local copy, or from the block.
 pub(crate) struct BlockIndexes {
     db: Arc<HotDb>,
     objects: Arc<dyn ObjectStore>,
-    parsed: quick_cache::sync::Cache<super::BlockId, Arc<BlockIndex>, Weigher>,
+    locators: quick_cache::sync::Cache<BlockId, Arc<Locator>, LocatorWeight>,
+    footers: quick_cache::sync::Cache<BlockId, Arc<Footer>, FooterWeight>,
 }
 
 #[derive(Clone)]
-struct Weigher;
+struct LocatorWeight;
 
-impl quick_cache::Weighter<super::BlockId, Arc<BlockIndex>> for Weigher {
-    fn weight(&self, _: &super::BlockId, index: &Arc<BlockIndex>) -> u64 {
-        index.metadata.metadata().memory_size() as u64 * PARSED_BYTES_PER_BYTE
+impl quick_cache::Weighter<BlockId, Arc<Locator>> for LocatorWeight {
+    fn weight(&self, _: &BlockId, locator: &Arc<Locator>) -> u64 {
+        locator.memory_bytes() as u64
     }
+}
+
+#[derive(Clone)]
+struct FooterWeight;
+
+impl quick_cache::Weighter<BlockId, Arc<Footer>> for FooterWeight {
+    fn weight(&self, _: &BlockId, footer: &Arc<Footer>) -> u64 {
+        footer.metadata.metadata().memory_size() as u64 * PARSED_BYTES_PER_BYTE
+    }
+}
+
+/// One of the two parts of a block's index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Locator,
+    Footer,
 }
 
 impl BlockIndexes {
     /// Over the database that keeps local copies, and the object store that has the blocks.
     pub(crate) fn new(db: Arc<HotDb>, objects: Arc<dyn ObjectStore>) -> Self {
-        let parsed = quick_cache::sync::Cache::with_weighter(1_024, INDEX_CACHE_BYTES, Weigher);
-        Self { db, objects, parsed }
+        let locators = quick_cache::sync::Cache::with_weighter(BLOCKS_ESTIMATE, LOCATOR_CACHE_BYTES, LocatorWeight);
+        let footers = quick_cache::sync::Cache::with_weighter(BLOCKS_ESTIMATE, FOOTER_CACHE_BYTES, FooterWeight);
+        Self { db, objects, locators, footers }
     }
 
-    /// The index of a block.
-    pub(crate) async fn get(&self, entry: &BlockEntry) -> Result<Arc<BlockIndex>, Error> {
-        if let Some(parsed) = self.parsed.get(&entry.id) {
-            return Ok(parsed);
+    /// Finds the row groups of a trace in a block.
+    pub(crate) async fn locator(&self, entry: &BlockEntry) -> Result<Arc<Locator>, Error> {
+        if let Some(locator) = self.locators.get(&entry.id) {
+            return Ok(locator);
         }
-        let end = match self.db.block_index(&entry.id.to_string())? {
-            Some(copy) => Bytes::from(copy),
-            None => {
-                let path = object_store::path::Path::from(entry.path.as_str());
-                let end = self.objects.get_range(&path, entry.index_offset..entry.bytes).await?;
-                self.db.set_block_index(&entry.id.to_string(), &end)?;
-                end
-            }
-        };
-        let index = Arc::new(BlockIndex::parse(entry, end)?);
-        self.parsed.insert(entry.id, Arc::clone(&index));
-        Ok(index)
+        let locator = Arc::new(parse_locator(entry, self.bytes(entry, Part::Locator).await?)?);
+        self.locators.insert(entry.id, Arc::clone(&locator));
+        Ok(locator)
     }
 
-    /// Keeps the index of a block that was just written.
-    pub(crate) fn put(&self, entry: &BlockEntry, end: &[u8]) -> Result<(), Error> {
-        self.db.set_block_index(&entry.id.to_string(), end)
+    /// What it takes to read a block.
+    pub(crate) async fn footer(&self, entry: &BlockEntry) -> Result<Arc<Footer>, Error> {
+        if let Some(footer) = self.footers.get(&entry.id) {
+            return Ok(footer);
+        }
+        let footer = Arc::new(parse_footer(entry, self.bytes(entry, Part::Footer).await?)?);
+        self.footers.insert(entry.id, Arc::clone(&footer));
+        Ok(footer)
     }
+
+    /// Keeps the index of a block that was just written: all that lies behind its row groups.
+    pub(crate) fn put(&self, entry: &BlockEntry, end: &Bytes) -> Result<(), Error> {
+        for part in [Part::Locator, Part::Footer] {
+            if let Some(bytes) = cut(entry, part, end) {
+                self.db.set_block_index(&key(entry.id, part), &bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets a block that is no more.
+    pub(crate) fn remove(&self, id: BlockId) -> Result<(), Error> {
+        self.locators.remove(&id);
+        self.footers.remove(&id);
+        for part in [Part::Locator, Part::Footer] {
+            self.db.remove_block_index(&key(id, part))?;
+        }
+        Ok(())
+    }
+
+    async fn bytes(&self, entry: &BlockEntry, part: Part) -> Result<Bytes, Error> {
+        // A version 1 block has one range for both.
+        let part = if entry.footer_offset.is_none() { Part::Footer } else { part };
+        if let Some(copy) = self.db.block_index(&key(entry.id, part))? {
+            return Ok(Bytes::from(copy));
+        }
+        let path = object_store::path::Path::from(entry.path.as_str());
+        let end = self.objects.get_range(&path, entry.index_offset..entry.bytes).await?;
+        self.put(entry, &end)?;
+        part_of(entry, part, &end)
+    }
+}
+
+/// Reads both parts of a block's index: all that lies behind its row groups.
+pub(crate) fn parse(entry: &BlockEntry, end: &Bytes) -> Result<(Locator, Footer), Error> {
+    let part = |part| part_of(entry, if entry.footer_offset.is_none() { Part::Footer } else { part }, end);
+    Ok((parse_locator(entry, part(Part::Locator)?)?, parse_footer(entry, part(Part::Footer)?)?))
+}
+
+fn parse_locator(entry: &BlockEntry, bytes: Bytes) -> Result<Locator, Error> {
+    match entry.footer_offset {
+        Some(_) => Locator::parse(bytes),
+        None => locator_of_version_1(entry, bytes),
+    }
+}
+
+fn parse_footer(entry: &BlockEntry, bytes: Bytes) -> Result<Footer, Error> {
+    Footer::parse(entry, entry.footer_offset.unwrap_or(entry.index_offset), bytes)
+}
+
+fn part_of(entry: &BlockEntry, part: Part, end: &Bytes) -> Result<Bytes, Error> {
+    cut(entry, part, end).ok_or_else(|| Error::Corrupt {
+        what: format!("the manifest's entry of block {}", entry.id),
+        why: "the footer lies outside of the file".to_owned(),
+    })
+}
+
+/// A part out of all that lies behind the row groups.
+fn cut(entry: &BlockEntry, part: Part, end: &Bytes) -> Option<Bytes> {
+    let Some(footer_offset) = entry.footer_offset else { return (part == Part::Footer).then(|| end.clone()) };
+    let middle = usize::try_from(footer_offset.checked_sub(entry.index_offset)?).ok()?;
+    let range = match part {
+        Part::Locator => 0..middle,
+        Part::Footer => middle..end.len(),
+    };
+    (range.start <= range.end && range.end <= end.len()).then(|| end.slice(range))
+}
+
+fn key(id: BlockId, part: Part) -> String {
+    let letter = match part {
+        Part::Locator => 'l',
+        Part::Footer => 'f',
+    };
+    format!("{letter}{id}")
 }

@@ -9,11 +9,14 @@ pub(crate) mod catalog;
 pub(crate) mod chunks;
 pub(crate) mod decode;
 pub(crate) mod encode;
+pub(crate) mod filter;
 pub(crate) mod index;
+pub(crate) mod locator;
 pub(crate) mod paths;
 pub(crate) mod reader;
 pub(crate) mod schema;
+pub(crate) mod writer;
 
 pub use block::{BlockEntry, BlockId};
-pub(crate) use encode::EncodedBlock;
 pub(crate) use index::BlockIndexes;
+pub(crate) use writer::{Effort, EncodedBlock};

@@ -16,28 +16,29 @@ use proto::TraceId;
 
 use super::block::BlockEntry;
 use super::chunks::Chunks;
-use super::index::BlockIndex;
+use super::index::Footer;
 use super::{decode, schema};
 use crate::Error;
 
-/// The spans that a block has of a trace. No request is made when the block's filters rule the trace out.
+/// The spans that a block has of a trace in `row_groups`, which must be consecutive and not empty: one GET.
 pub(crate) async fn spans_of_trace(
     objects: &Arc<dyn ObjectStore>,
     entry: &BlockEntry,
-    index: Arc<BlockIndex>,
+    footer: Arc<Footer>,
+    row_groups: Range<usize>,
     trace_id: TraceId,
 ) -> Result<Vec<Span>, Error> {
-    let row_groups = index.row_groups_of(trace_id);
-    let ranges = row_groups.iter().map(|number| byte_range(&index, *number, None));
+    let ranges = row_groups.clone().map(|number| byte_range(&footer, number, None));
     let Some(range) = ranges.reduce(|all, one| all.start.min(one.start)..all.end.max(one.end)) else {
         return Ok(Vec::new());
     };
     let bytes = objects.get_range(&Path::from(entry.path.as_str()), range.clone()).await?;
     let chunks = Chunks::new(entry.bytes, vec![(range.start, bytes)]);
     blocking(move || {
-        let Some(rows) = rows_of_trace(&index, chunks.clone(), &row_groups, trace_id)? else { return Ok(Vec::new()) };
+        let row_groups: Vec<usize> = row_groups.collect();
+        let Some(rows) = rows_of_trace(&footer, chunks.clone(), &row_groups, trace_id)? else { return Ok(Vec::new()) };
         let selection = RowSelection::from(vec![RowSelector::skip(rows.start), RowSelector::select(rows.len())]);
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, index.metadata.clone())
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, footer.metadata.clone())
             .with_row_groups(row_groups)
             .with_row_selection(selection)
             .with_batch_size(rows.len())
@@ -51,17 +52,17 @@ pub(crate) async fn spans_of_trace(
 pub(crate) async fn search_columns(
     objects: &Arc<dyn ObjectStore>,
     entry: &BlockEntry,
-    index: Arc<BlockIndex>,
+    footer: Arc<Footer>,
 ) -> Result<Vec<RecordBatch>, Error> {
     let path = Path::from(entry.path.as_str());
-    let row_groups = 0..index.metadata.metadata().num_row_groups();
-    let ranges: Vec<_> = row_groups.map(|number| byte_range(&index, number, Some(&schema::SEARCH_COLUMNS))).collect();
+    let row_groups = 0..footer.metadata.metadata().num_row_groups();
+    let ranges: Vec<_> = row_groups.map(|number| byte_range(&footer, number, Some(&schema::SEARCH_COLUMNS))).collect();
     let parts = objects.get_ranges(&path, &ranges).await?;
     let parts = ranges.iter().map(|range| range.start).zip(parts).collect();
     let chunks = Chunks::new(entry.bytes, parts);
     blocking(move || {
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, index.metadata.clone())
-            .with_projection(projection(&index, &schema::SEARCH_COLUMNS))
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, footer.metadata.clone())
+            .with_projection(projection(&footer, &schema::SEARCH_COLUMNS))
             .with_batch_size(schema::ROW_GROUP_ROWS)
             .build()?;
         Ok(reader.collect::<Result<Vec<_>, _>>()?)
@@ -75,8 +76,8 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + S
 }
 
 /// Where a row group's columns lie; they are contiguous.
-fn byte_range(index: &BlockIndex, row_group: usize, columns: Option<&[&str]>) -> Range<u64> {
-    let row_group = index.metadata.metadata().row_group(row_group);
+fn byte_range(footer: &Footer, row_group: usize, columns: Option<&[&str]>) -> Range<u64> {
+    let row_group = footer.metadata.metadata().row_group(row_group);
     let (mut first, mut last) = (u64::MAX, 0);
     for column in row_group.columns() {
         let root = column.column_path().parts().first().map(String::as_str).unwrap_or_default();
@@ -91,14 +92,14 @@ fn byte_range(index: &BlockIndex, row_group: usize, columns: Option<&[&str]>) ->
 
 /// The rows of a trace within the given row groups: they are sorted by trace id, so they are consecutive.
 fn rows_of_trace(
-    index: &BlockIndex,
+    footer: &Footer,
     chunks: Chunks,
     row_groups: &[usize],
     trace_id: TraceId,
 ) -> Result<Option<Range<usize>>, Error> {
-    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, index.metadata.clone())
+    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, footer.metadata.clone())
         .with_row_groups(row_groups.to_vec())
-        .with_projection(projection(index, &[schema::TRACE_ID]))
+        .with_projection(projection(footer, &[schema::TRACE_ID]))
         .with_batch_size(schema::ROW_GROUP_ROWS * row_groups.len().max(1))
         .build()?;
     let batch = collect(reader)?;
@@ -114,10 +115,10 @@ fn rows_of_trace(
     Ok((first < last).then_some(first..last))
 }
 
-fn projection(index: &BlockIndex, columns: &[&str]) -> ProjectionMask {
-    let roots = index.metadata.parquet_schema().root_schema().get_fields().iter().enumerate();
+fn projection(footer: &Footer, columns: &[&str]) -> ProjectionMask {
+    let roots = footer.metadata.parquet_schema().root_schema().get_fields().iter().enumerate();
     let wanted = roots.filter(|(_, field)| columns.contains(&field.name())).map(|(at, _)| at);
-    ProjectionMask::roots(index.metadata.parquet_schema(), wanted)
+    ProjectionMask::roots(footer.metadata.parquet_schema(), wanted)
 }
 
 fn collect(reader: ParquetRecordBatchReader) -> Result<RecordBatch, Error> {

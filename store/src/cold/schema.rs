@@ -5,15 +5,22 @@ use std::sync::LazyLock;
 use arrow::datatypes::{DataType, Field, Fields};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::{KeyValue, SortingColumn};
-use parquet::file::properties::{BloomFilterPosition, EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 
+use super::Effort;
+
 /// Version of the format, in the file's key-value metadata under [`FORMAT_KEY`].
-pub(crate) const FORMAT_VERSION: &str = "1";
+pub(crate) const FORMAT_VERSION: &str = "2";
+/// Versions that can be read; see [`super::index`] for what differs.
+pub(crate) const FORMAT_VERSIONS: [&str; 2] = ["1", FORMAT_VERSION];
 /// Says that a Parquet file is a block of ours, and of which version.
 pub(crate) const FORMAT_KEY: &str = "spanhold.format";
 /// Key of the services and operations in the block, see [`super::catalog`].
 pub(crate) const CATALOG_KEY: &str = "spanhold.catalog";
+
+/// Key of the place of [`super::locator`] in the file: `start..end`, in bytes.
+pub(crate) const LOCATOR_KEY: &str = "spanhold.locator";
 
 pub(crate) const TRACE_ID: &str = "trace_id";
 pub(crate) const SPAN_ID: &str = "span_id";
@@ -50,11 +57,16 @@ pub(crate) const DICTIONARY_COLUMNS: [&str; 6] = [SERVICE, NAME, STATUS, KIND, R
 /// Rows of a row group: one trace is one read of one row group, about 1 MB.
 pub(crate) const ROW_GROUP_ROWS: usize = 32_768;
 
-/// Share of absent traces that a row group's filter lets through.
-const FILTER_FALSE_POSITIVES: f64 = 0.01;
+/// Rows of a page: one trace is decompressed out of one page of each column, not out of the whole row group.
+const PAGE_ROWS: usize = 8_192;
 
 /// The columns are compact before zstd sees them: level 3 saved half a byte a span more (25.6 against 26.1).
-const ZSTD_LEVEL: i32 = 1;
+const fn zstd_level(effort: Effort) -> i32 {
+    match effort {
+        Effort::Offload => 1,
+        Effort::Merge => 3,
+    }
+}
 
 /// Fields of an event.
 pub(crate) static EVENT_FIELDS: LazyLock<Fields> = LazyLock::new(|| {
@@ -83,28 +95,24 @@ pub(crate) fn list_item(fields: &Fields) -> Field {
     Field::new("element", DataType::Struct(fields.clone()), false)
 }
 
-/// How a block is written. `plain` names the columns whose texts are mostly distinct, `traces` is how many trace ids
-/// a row group has at most.
-pub(crate) fn writer_properties(catalog: String, plain: &[String], traces: u64) -> WriterProperties {
+/// A column of few distinct texts.
+pub(crate) fn dictionary() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+}
+
+/// How a block is written. `plain` names the columns whose texts are mostly distinct.
+pub(crate) fn writer_properties(plain: &[String], effort: Effort) -> WriterProperties {
     let ids = [SPAN_ID, PARENT_SPAN_ID];
     let mut properties = WriterProperties::builder()
         .set_created_by(format!("spanhold {}", env!("CARGO_PKG_VERSION")))
-        .set_key_value_metadata(Some(vec![
-            KeyValue::new(FORMAT_KEY.to_owned(), FORMAT_VERSION.to_owned()),
-            KeyValue::new(CATALOG_KEY.to_owned(), catalog),
-        ]))
+        .set_key_value_metadata(Some(vec![KeyValue::new(FORMAT_KEY.to_owned(), FORMAT_VERSION.to_owned())]))
         .set_sorting_columns(Some(vec![SortingColumn { column_idx: 0, descending: false, nulls_first: false }]))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        // One page per column and row group where it fits: a trace is read by row group, never by page.
         .set_data_page_size_limit(1 << 20)
-        .set_data_page_row_count_limit(ROW_GROUP_ROWS)
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL).unwrap_or_default()))
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(zstd_level(effort)).unwrap_or_default()))
         .set_statistics_enabled(EnabledStatistics::None)
-        .set_offset_index_disabled(true)
-        .set_bloom_filter_position(BloomFilterPosition::End)
-        .set_column_bloom_filter_enabled(path(TRACE_ID), true)
-        .set_column_bloom_filter_fpp(path(TRACE_ID), FILTER_FALSE_POSITIVES)
-        .set_column_bloom_filter_max_ndv(path(TRACE_ID), traces.max(1));
+        .set_offset_index_disabled(true);
     for column in [TRACE_ID, TRACE_START, DURATION] {
         properties = properties.set_column_statistics_enabled(path(column), EnabledStatistics::Chunk);
     }

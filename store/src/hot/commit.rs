@@ -7,14 +7,17 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use proto::CheckedRequest;
 use rocksdb::WriteBatch;
 use tokio::sync::oneshot;
 
+use super::keys::BatchNumber;
 use super::{HotDb, HotWindow, keys};
 use crate::budget::Permit;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::points::{Point, Probe};
+use crate::prepare::PreparedRequest;
+use crate::progress::Progress;
 use crate::view::Views;
 use crate::window::LiveWindow;
 use crate::{Error, Settings};
@@ -22,19 +25,17 @@ use crate::{Error, Settings};
 /// Compressed bytes that one sync may serve: what a disk writes in a few milliseconds.
 const GROUP_BYTES_MAX: usize = 4 << 20;
 
-/// A batch on its way in.
+/// A request on its way in.
 pub(crate) struct Append {
-    pub(crate) request: CheckedRequest,
-    /// The request as the hot tier keeps it.
-    pub(crate) value: Vec<u8>,
+    pub(crate) request: PreparedRequest,
     pub(crate) permit: Permit,
     pub(crate) done: oneshot::Sender<Result<(), Error>>,
 }
 
 /// What happens after the answer, in the order of the hot tier.
 pub(crate) enum Committed {
-    /// A batch of this window is durable.
-    Batch(Arc<LiveWindow>, CheckedRequest, Permit),
+    /// A request of this window is durable; its first batch has this number.
+    Request(Arc<LiveWindow>, PreparedRequest, BatchNumber, Permit),
     /// No more batches of this window will come.
     Sealed(Arc<LiveWindow>),
 }
@@ -46,6 +47,8 @@ pub(crate) struct Committer {
     pub(crate) views: Arc<Views>,
     pub(crate) health: Health,
     pub(crate) metrics: Metrics,
+    pub(crate) probe: Arc<dyn Probe>,
+    pub(crate) progress: Progress,
     pub(crate) next: Sender<Committed>,
     pub(crate) window: OpenWindow,
 }
@@ -67,7 +70,7 @@ impl OpenWindow {
 }
 
 impl Committer {
-    /// Serves batches until all senders are gone.
+    /// Serves requests until all senders are gone.
     pub(crate) fn run(mut self, batches: &Receiver<Append>) {
         loop {
             match batches.recv_timeout(self.until_too_old()) {
@@ -83,13 +86,13 @@ impl Committer {
         }
     }
 
-    fn commit(&mut self, first: Append, batches: &Receiver<Append>) {
+    fn commit(&mut self, first: Append, appends: &Receiver<Append>) {
+        let mut bytes = first.request.logged_bytes();
         let mut group = vec![first];
-        let mut bytes = group[0].value.len();
         while bytes < GROUP_BYTES_MAX
-            && let Ok(append) = batches.try_recv()
+            && let Ok(append) = appends.try_recv()
         {
-            bytes += append.value.len();
+            bytes += append.request.logged_bytes();
             group.push(append);
         }
         let started = Instant::now();
@@ -100,42 +103,45 @@ impl Committer {
         {
             self.fail(error);
         }
-        for append in group {
-            let answer = written.clone();
-            if answer.is_ok() {
-                self.count(&append);
+        for Append { request, permit, done } in group {
+            if written.is_ok() {
+                let first_batch = self.count(&request);
+                self.progress.commit();
                 // The receiver ends after this thread.
-                let _ = self.next.send(Committed::Batch(Arc::clone(&self.window.live), append.request, append.permit));
+                let next = Committed::Request(Arc::clone(&self.window.live), request, first_batch, permit);
+                let _ = self.next.send(next);
             }
             // A client that went away does not hear it.
-            let _ = append.done.send(answer);
+            let _ = done.send(written.clone());
         }
     }
 
     fn write(&self, group: &[Append]) -> Result<(), Error> {
         let family = self.db.window(self.window.live.hot.id)?;
         let mut batch = WriteBatch::default();
-        for (number, append) in (self.window.batches..).zip(group) {
-            batch.put_cf(&family, keys::batch(number), &append.value);
-            for trace_id in append.request.trace_ids() {
-                batch.put_cf(&family, keys::trace(*trace_id, number), []);
-            }
+        let pieces = group.iter().flat_map(|append| append.request.pieces());
+        for (number, piece) in (self.window.batches..).zip(pieces) {
+            batch.put_cf(&family, keys::batch(number), &piece.value);
         }
         self.db.write_synced(batch)?;
+        self.probe.reached(Point::BatchesSynced);
         self.metrics.commits.inc();
         Ok(())
     }
 
-    fn count(&mut self, append: &Append) {
-        let (spans, bytes) = (append.request.span_count() as u64, append.request.bytes().len() as u64);
+    /// Adds a durable request to the window; says which number its first batch has.
+    fn count(&mut self, request: &PreparedRequest) -> BatchNumber {
+        let (spans, bytes) = (request.span_count() as u64, request.bytes().len() as u64);
+        let first_batch = self.window.batches;
         self.window.since.get_or_insert_with(Instant::now);
-        self.window.batches += 1;
+        self.window.batches += request.pieces().len() as u64;
         self.window.spans += spans;
         self.window.bytes += bytes;
         self.metrics.batches.inc();
         self.metrics.spans.inc_by(spans);
         self.metrics.batch_bytes.inc_by(bytes);
         self.metrics.open_window_spans.set(self.window.spans as i64);
+        first_batch
     }
 
     fn until_too_old(&self) -> Duration {
@@ -162,6 +168,7 @@ impl Committer {
             view.hot.push(Arc::clone(&live.hot));
             view.live.push(live);
         });
+        self.probe.reached(Point::WindowSealed);
         self.metrics.open_window_spans.set(0);
         self.metrics.windows_waiting.inc();
         // The receiver ends after this thread.
@@ -183,15 +190,17 @@ fn closing_is_fine(error: Error) -> Result<(), Error> {
     }
 }
 
-/// Turns durable batches into columns and passes sealed windows on, until the writing thread is gone.
+/// Turns durable requests into columns and passes sealed windows on, until the writing thread is gone.
 pub(crate) fn build_columns(
     committed: &Receiver<Committed>,
     sealed: &tokio::sync::mpsc::UnboundedSender<Arc<LiveWindow>>,
+    progress: &Progress,
 ) {
     for step in committed {
         match step {
-            Committed::Batch(window, request, permit) => {
-                window.write().push_request(&request);
+            Committed::Request(window, request, first_batch, permit) => {
+                window.write().push_request(&request, first_batch);
+                progress.build();
                 drop(permit);
             }
             Committed::Sealed(window) => {
@@ -200,4 +209,5 @@ pub(crate) fn build_columns(
             }
         }
     }
+    progress.end();
 }

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use rocksdb::{
     BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DBWithThreadMode, MultiThreaded, Options,
-    ReadOptions, SliceTransform, WriteBatch, WriteOptions,
+    WriteBatch, WriteOptions,
 };
 
-use super::keys;
 use crate::Error;
 
 pub(crate) type Rocks = DBWithThreadMode<MultiThreaded>;
@@ -16,20 +15,20 @@ pub(crate) type Rocks = DBWithThreadMode<MultiThreaded>;
 /// Names a window for good: never used again, not even after the window is gone.
 pub(crate) type WindowId = u64;
 
-/// Column family of the local copies of block indexes, keyed by block id.
+/// Column family of the local copies of block indexes, see [`crate::cold::index`] for the keys.
 const BLOCK_INDEXES: &str = "block-indexes";
 
-/// Shared by all column families: index and filter blocks, and the batches that were just asked for.
+/// Shared by all column families: index blocks, and the batches that were just asked for.
 const BLOCK_CACHE_BYTES: usize = 16 << 20;
+
+/// RocksDB reserves this much for its own list of files at a time; its default is 4 MB.
+const MANIFEST_BYTES: usize = 64 << 10;
 
 /// One window's memtable: two of them hold a whole window of the default size.
 const MEMTABLE_BYTES: usize = 8 << 20;
 
 /// Files open at once; a window has one or two.
 const OPEN_FILES_MAX: i32 = 256;
-
-/// Bits per trace id in the filter of a window's file: 1 % false positives.
-const FILTER_BITS: f64 = 10.0;
 
 /// The opened database.
 pub(crate) struct HotDb {
@@ -50,6 +49,7 @@ impl HotDb {
         options.set_max_open_files(OPEN_FILES_MAX);
         options.set_keep_log_file_num(4);
         options.set_max_log_file_size(4 << 20);
+        options.set_manifest_preallocation_size(MANIFEST_BYTES);
         options.set_wal_recovery_mode(rocksdb::DBRecoveryMode::PointInTime);
         let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
 
@@ -75,19 +75,27 @@ impl HotDb {
         Ok(self.rocks.get(key)?)
     }
 
-    /// Sets a value that belongs to no window, synced.
-    pub(crate) fn set_meta(&self, key: &str, value: &[u8]) -> Result<(), Error> {
-        Ok(self.rocks.put_opt(key, value, &synced())?)
+    /// Sets a value that belongs to no window and is written to its file at once. So are the copies of block indexes:
+    /// what stays in memory keeps the log files of its time alive, needed or not.
+    pub(crate) fn set_unlogged_meta(&self, key: &str, value: &[u8]) -> Result<(), Error> {
+        self.rocks.put_opt(key, value, &unlogged())?;
+        self.rocks.flush()?;
+        Ok(self.rocks.flush_cf(&self.family(BLOCK_INDEXES)?)?)
     }
 
-    /// The local copy of a block's index.
-    pub(crate) fn block_index(&self, block_id: &str) -> Result<Option<Vec<u8>>, Error> {
-        Ok(self.rocks.get_cf(&self.family(BLOCK_INDEXES)?, block_id)?)
+    /// The local copy of a part of a block's index.
+    pub(crate) fn block_index(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.rocks.get_cf(&self.family(BLOCK_INDEXES)?, key)?)
     }
 
-    /// Keeps a copy of a block's index. Not synced: what is lost is read from the block again.
-    pub(crate) fn set_block_index(&self, block_id: &str, index: &[u8]) -> Result<(), Error> {
-        Ok(self.rocks.put_cf(&self.family(BLOCK_INDEXES)?, block_id, index)?)
+    /// Keeps a copy of a part of a block's index. Not logged: what is lost is read from the block again.
+    pub(crate) fn set_block_index(&self, key: &str, index: &[u8]) -> Result<(), Error> {
+        Ok(self.rocks.put_cf_opt(&self.family(BLOCK_INDEXES)?, key, index, &unlogged())?)
+    }
+
+    /// Removes a copy. Not logged either: what comes back is garbage of a few kB, and removed with the next sweep.
+    pub(crate) fn remove_block_index(&self, key: &str) -> Result<(), Error> {
+        Ok(self.rocks.delete_cf_opt(&self.family(BLOCK_INDEXES)?, key, &unlogged())?)
     }
 
     /// Makes room for a window.
@@ -115,16 +123,14 @@ impl HotDb {
         Ok(self.rocks.write_opt(batch, &synced())?)
     }
 
+    /// Writes what can be made again after a crash.
+    pub(crate) fn write_unlogged(&self, batch: WriteBatch) -> Result<(), Error> {
+        Ok(self.rocks.write_opt(batch, &unlogged())?)
+    }
+
     /// The database itself, for reads.
     pub(crate) const fn rocks(&self) -> &Rocks {
         &self.rocks
-    }
-
-    /// Read options for a scan of one trace's index keys.
-    pub(crate) fn prefix_read() -> ReadOptions {
-        let mut options = ReadOptions::default();
-        options.set_prefix_same_as_start(true);
-        options
     }
 
     /// Bytes of a window: its files and what is still in memory.
@@ -150,6 +156,12 @@ fn synced() -> WriteOptions {
     options
 }
 
+fn unlogged() -> WriteOptions {
+    let mut options = WriteOptions::default();
+    options.disable_wal(true);
+    options
+}
+
 fn window_name(id: WindowId) -> String {
     format!("window-{id:016x}")
 }
@@ -167,20 +179,16 @@ fn small_options(cache: &Cache) -> Options {
     options
 }
 
-/// Batches are compressed already and trace ids are random, so files are written as they are; a window is written once
+/// Batches are compressed already, so files are written as they are, without filters; a window is written once
 /// and dropped whole, so nothing is ever compacted.
 fn window_options(cache: &Cache) -> Options {
     let mut options = Options::default();
     options.set_write_buffer_size(MEMTABLE_BYTES);
     options.set_compression_type(rocksdb::DBCompressionType::None);
     options.set_disable_auto_compactions(true);
-    options.set_prefix_extractor(SliceTransform::create_fixed_prefix(keys::TRACE_PREFIX_LEN));
-    options.set_memtable_prefix_bloom_ratio(0.05);
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(cache);
     table.set_cache_index_and_filter_blocks(true);
-    table.set_bloom_filter(FILTER_BITS, false);
-    table.set_whole_key_filtering(false);
     options.set_block_based_table_factory(&table);
     options
 }

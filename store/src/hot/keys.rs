@@ -1,15 +1,13 @@
 //! Key encoding of a window's column family, with its order.
 
-use proto::TraceId;
-
 /// Numbers the batches of one window from 0, in the order in which they became durable.
 pub(crate) type BatchNumber = u64;
 
 const BATCH: u8 = b'b';
-const TRACE: u8 = b't';
+const PAGE: u8 = b'i';
 
-/// Bytes of a trace index key that all batches of one trace share.
-pub(crate) const TRACE_PREFIX_LEN: usize = 1 + TraceId::LEN;
+/// The filter of a window's index, see [`super::index`].
+pub(crate) const FILTER: [u8; 1] = *b"f";
 
 /// Where a batch lies.
 pub(crate) fn batch(number: BatchNumber) -> [u8; 9] {
@@ -25,26 +23,11 @@ pub(crate) fn parse_batch(key: &[u8]) -> Option<BatchNumber> {
     Some(BatchNumber::from_be_bytes(number.try_into().ok()?))
 }
 
-/// What all index keys of a trace begin with.
-pub(crate) fn trace_prefix(trace_id: TraceId) -> [u8; TRACE_PREFIX_LEN] {
-    let mut key = [TRACE; TRACE_PREFIX_LEN];
-    key[1..].copy_from_slice(trace_id.as_bytes());
+/// Where a page of a window's index lies.
+pub(crate) fn page(number: u32) -> [u8; 5] {
+    let mut key = [PAGE; 5];
+    key[1..].copy_from_slice(&number.to_be_bytes());
     key
-}
-
-/// Says that batch `number` has spans of `trace_id`.
-pub(crate) fn trace(trace_id: TraceId, number: BatchNumber) -> [u8; TRACE_PREFIX_LEN + 8] {
-    let mut key = [0; TRACE_PREFIX_LEN + 8];
-    key[..TRACE_PREFIX_LEN].copy_from_slice(&trace_prefix(trace_id));
-    key[TRACE_PREFIX_LEN..].copy_from_slice(&number.to_be_bytes());
-    key
-}
-
-/// The batch number in an index key.
-pub(crate) fn parse_trace(key: &[u8]) -> Option<BatchNumber> {
-    let number = key.get(TRACE_PREFIX_LEN..)?;
-    (key[0] == TRACE).then_some(())?;
-    Some(BatchNumber::from_be_bytes(number.try_into().ok()?))
 }
 
 #[cfg(test)]
@@ -53,13 +36,13 @@ mod tests {
 
     #[test]
     fn keys_round_trip_and_keep_order() {
-        let id = TraceId::from_bytes(&[7; 16]).expect("not zero");
         assert_eq!(parse_batch(&batch(300)), Some(300));
-        assert_eq!(parse_trace(&trace(id, 300)), Some(300));
         assert!(batch(255) < batch(256));
-        assert!(trace(id, 255) < trace(id, 256));
-        assert!(trace(id, 1).starts_with(&trace_prefix(id)));
-        assert_eq!(parse_batch(&trace(id, 1)), None);
-        assert_eq!(parse_trace(&batch(1)), None);
+        assert!(page(255) < page(256));
+        // Batches come first: who reads all of them stops at the first other key.
+        assert!(batch(u64::MAX)[..] < FILTER[..]);
+        assert!(batch(u64::MAX)[..] < page(0)[..]);
+        assert_eq!(parse_batch(&page(1)), None);
+        assert_eq!(parse_batch(&FILTER), None);
     }
 }

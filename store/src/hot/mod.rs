@@ -1,4 +1,4 @@
-//! The hot tier: accepted batches in RocksDB, as they came, with an index from trace id to batch.
+//! The hot tier: accepted batches in RocksDB, as they came.
 //!
 //! One column family per window, so that a window leaves by dropping its column family: no tombstones, no compaction.
 //! A column family's key table:
@@ -6,14 +6,16 @@
 //! | key | value |
 //! |---|---|
 //! | `b` + batch number (8 bytes, big-endian) | one batch, see [`value`] |
-//! | `t` + trace id (16 bytes) + batch number (8 bytes, big-endian) | empty: the batch has spans of the trace |
+//! | `f`, `i` + page number | which batches have spans of a trace, see [`index`]; written when the window is offloaded |
 //!
-//! The default column family holds what belongs to no window, see [`db::HotDb::meta`].
+//! A large request is kept as several batches, so that a trace is read without decompressing all of it. The default
+//! column family holds what belongs to no window, see [`db::HotDb::meta`].
 //!
 //! Never interprets a span beyond its trace id; columns and answers are made elsewhere.
 
 pub(crate) mod commit;
 pub(crate) mod db;
+pub(crate) mod index;
 pub(crate) mod keys;
 pub(crate) mod lookup;
 pub(crate) mod value;
@@ -21,3 +23,9 @@ pub(crate) mod window;
 
 pub(crate) use db::HotDb;
 pub(crate) use window::HotWindow;
+
+use crate::Error;
+
+fn corrupt(why: &str) -> Error {
+    Error::Corrupt { what: "a window of the hot tier".to_owned(), why: why.to_owned() }
+}

@@ -1,12 +1,13 @@
 //! A window as the hot tier knows it: its column family, and when that goes.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use proto::UnixNanos;
 
 use super::HotDb;
 use super::db::WindowId;
+use crate::cold::filter::TraceFilter;
 
 /// A window's column family. Retired windows are dropped when the last reader lets go of this, never under one.
 pub(crate) struct HotWindow {
@@ -14,11 +15,25 @@ pub(crate) struct HotWindow {
     pub(crate) db: Arc<HotDb>,
     retired: AtomicBool,
     offloaded_at: AtomicI64,
+    /// Set when the window's index is written, see [`super::index`].
+    filter: OnceLock<TraceFilter>,
 }
 
 impl HotWindow {
     pub(crate) fn new(db: Arc<HotDb>, id: WindowId) -> Arc<Self> {
-        Arc::new(Self { id, db, retired: AtomicBool::new(false), offloaded_at: AtomicI64::new(i64::MAX) })
+        let (retired, offloaded_at) = (AtomicBool::new(false), AtomicI64::new(i64::MAX));
+        Arc::new(Self { id, db, retired, offloaded_at, filter: OnceLock::new() })
+    }
+
+    /// The window's index is written.
+    pub(crate) fn set_filter(&self, filter: TraceFilter) {
+        // A second try at the same window makes the same filter.
+        let _ = self.filter.set(filter);
+    }
+
+    /// Knows the window's traces once its index is written.
+    pub(crate) fn filter(&self) -> Option<&TraceFilter> {
+        self.filter.get()
     }
 
     /// The manifest covers this window since `now`.

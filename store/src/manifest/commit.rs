@@ -3,32 +3,34 @@
 //! A commit is one put under a name that never existed. Crash points: before the put, the manifest before it counts and
 //! the new block is an orphan; after it, the new manifest counts whether or not anybody heard of it.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
-use super::{Manifest, Manifests, VERSION};
+use super::{Manifest, Manifests, VERSIONS};
 use crate::Error;
 use crate::cold::{BlockId, paths};
 
 /// Manifests that stay behind the newest: what a reader on another node may still be about to get.
-const OLD_MANIFESTS_KEPT: u64 = 8;
+const OLD_MANIFESTS_KEPT: usize = 8;
 
 /// The manifests in the object store.
 pub(crate) struct ManifestStore {
     objects: Arc<dyn ObjectStore>,
     writer: String,
     fenced: AtomicBool,
+    /// Numbers that this process committed, oldest first. Those of earlier ones are swept.
+    committed: Mutex<VecDeque<u64>>,
 }
 
 impl ManifestStore {
     /// For the writer with this id.
     pub(crate) fn new(objects: Arc<dyn ObjectStore>, writer: String) -> Self {
-        Self { objects, writer, fenced: AtomicBool::new(false) }
+        Self { objects, writer, fenced: AtomicBool::new(false), committed: Mutex::default() }
     }
 
     /// Tries whether the object store refuses to create what exists, and if so relies on it as a fence.
@@ -97,7 +99,12 @@ impl ManifestStore {
 
     /// What is left behind is only untidy, so a failure is not passed on.
     async fn remove_old(&self, newest: u64) {
-        let Some(old) = newest.checked_sub(OLD_MANIFESTS_KEPT).filter(|old| *old > 0) else { return };
+        let old = {
+            let mut committed = self.committed.lock().unwrap_or_else(PoisonError::into_inner);
+            committed.push_back(newest);
+            if committed.len() <= OLD_MANIFESTS_KEPT { None } else { committed.pop_front() }
+        };
+        let Some(old) = old else { return };
         let path = paths::manifest(&self.writer, old);
         match self.objects.delete(&path).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
@@ -110,8 +117,8 @@ impl ManifestStore {
 pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Manifest, Error> {
     let corrupt = |why: String| Error::Corrupt { what: format!("manifest {path}"), why };
     let manifest: Manifest = serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
-    if manifest.version != VERSION {
-        return Err(corrupt(format!("version {}, this program reads {VERSION}", manifest.version)));
+    if !VERSIONS.contains(&manifest.version) {
+        return Err(corrupt(format!("version {}, this program reads {VERSIONS:?}", manifest.version)));
     }
     Ok(manifest)
 }

@@ -5,6 +5,8 @@
 //! has them they fence off a second process that took the same writer id.
 
 pub(crate) mod commit;
+pub(crate) mod editor;
+mod sync;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,12 +14,16 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use commit::ManifestStore;
+pub(crate) use editor::{Editor, EditorParts};
 
 use crate::cold::BlockEntry;
 use crate::hot::db::WindowId;
 
 /// Version of the manifest's JSON.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
+
+/// Versions that can be read: the second names blocks of the second format.
+pub(crate) const VERSIONS: std::ops::RangeInclusive<u32> = 1..=VERSION;
 
 /// What one writer has in the cold tier.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +32,7 @@ pub struct Manifest {
     pub version: u32,
     /// Whose blocks these are.
     pub writer: String,
-    /// Counts this writer's manifests from 1.
+    /// Orders this writer's manifests: the higher is the newer. See [`editor::Editor::new`].
     pub number: u64,
     /// All windows up to this one are in blocks; 0 when none is.
     pub offloaded_through: WindowId,
@@ -40,10 +46,10 @@ impl Manifest {
         Self { version: VERSION, writer, number: 0, offloaded_through: 0, blocks: Vec::new() }
     }
 
-    /// With one more window offloaded, into `block` if it had any span.
+    /// With one more window offloaded, into `block` if it had any span. Its number is the editor's to give.
     pub(crate) fn with_window(&self, window: WindowId, block: Option<BlockEntry>) -> Self {
         let mut next = self.clone();
-        next.number += 1;
+        next.version = VERSION;
         next.offloaded_through = next.offloaded_through.max(window);
         next.blocks.extend(block.map(Arc::new));
         next

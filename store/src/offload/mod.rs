@@ -2,9 +2,9 @@
 //!
 //! | step | a crash after it leaves |
 //! |---|---|
-//! | 1. write the window's memtable to its file | the window; it is offloaded after the next start |
+//! | 1. write the window's index, then its memtable to its file | the window; it is offloaded after the next start |
 //! | 2. encode the block | the same |
-//! | 3. put the block | the same, and an orphaned object that no manifest names |
+//! | 3. put the block, look whether it is there | the same, and an orphaned object that no manifest names |
 //! | 4. commit the manifest | the window in the hot tier, known as offloaded at the next start |
 //! | 5. swap the view, keep a local copy of the manifest | the same |
 //! | 6. retire windows by age and bytes | windows that are retired after the next start |
@@ -13,9 +13,7 @@
 //! [`crate::Settings::windows_waiting_max`] the writer refuses. Windows go in order, so the manifest can say "through".
 
 mod retire;
-mod sync;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,12 +22,14 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use crate::background::Background;
 use crate::clock::Clock;
-use crate::cold::{BlockEntry, BlockId, BlockIndexes, EncodedBlock, encode, paths};
+use crate::cold::{BlockEntry, BlockIndexes, EncodedBlock, encode};
 use crate::health::Health;
-use crate::hot::HotDb;
-use crate::manifest::{Manifest, ManifestStore};
+use crate::hot::{HotDb, index};
+use crate::manifest::Editor;
 use crate::metrics::Metrics;
+use crate::points::{Point, Probe};
 use crate::view::Views;
 use crate::window::LiveWindow;
 use crate::{Error, Settings};
@@ -44,31 +44,24 @@ const MULTIPART_BYTES: usize = 16 << 20;
 /// How often retention is looked at while nothing is offloaded.
 const RETIRE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Key of the local copy of this writer's manifest.
-pub(crate) const LOCAL_MANIFEST: &str = "manifest";
-
 /// What moving windows needs.
 pub(crate) struct Offloader {
     pub(crate) db: Arc<HotDb>,
     pub(crate) objects: Arc<dyn ObjectStore>,
-    /// Folder of the object store, when it is one: its files are synced, which object stores do by themselves.
-    pub(crate) local_root: Option<PathBuf>,
     pub(crate) indexes: Arc<BlockIndexes>,
-    pub(crate) manifests: ManifestStore,
-    /// This writer's newest manifest.
-    pub(crate) manifest: Arc<Manifest>,
-    /// Whether `manifest` was read from the object store, and not just from the local copy.
-    pub(crate) manifest_is_loaded: bool,
+    pub(crate) editor: Arc<Editor>,
     pub(crate) views: Arc<Views>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Settings,
     pub(crate) health: Health,
     pub(crate) metrics: Metrics,
+    pub(crate) probe: Arc<dyn Probe>,
+    pub(crate) background: Arc<Background>,
 }
 
 impl Offloader {
     /// Offloads windows as they come, until none can come any more.
-    pub(crate) async fn run(mut self, mut sealed: UnboundedReceiver<Arc<LiveWindow>>) {
+    pub(crate) async fn run(self, mut sealed: UnboundedReceiver<Arc<LiveWindow>>) {
         let mut retire = tokio::time::interval(RETIRE_INTERVAL);
         let mut refresh = tokio::time::interval(self.settings.manifest_refresh);
         refresh.reset();
@@ -90,90 +83,55 @@ impl Offloader {
         }
     }
 
-    async fn offload(&mut self, window: Arc<LiveWindow>) -> Result<(), Error> {
+    async fn offload(&self, window: Arc<LiveWindow>) -> Result<(), Error> {
         let started = Instant::now();
-        self.load_manifest().await?;
-        if window.hot.id > self.manifest.offloaded_through {
-            let block = self.encode(Arc::clone(&window)).await?;
-            let entry = match block {
+        let id = window.hot.id;
+        let manifest = self.retry("reading the manifests", || self.editor.current()).await?;
+        let entry = if id > manifest.offloaded_through {
+            match self.encode(Arc::clone(&window)).await? {
                 Some(block) => Some(self.put(block, &window).await?),
                 None => None,
-            };
-            let next = self.manifest.with_window(window.hot.id, entry);
-            self.retry("committing the manifest", || self.manifests.commit(&next)).await?;
-            self.manifest = Arc::new(next);
-        }
-        self.finish(&window)?;
+            }
+        } else {
+            None
+        };
+        self.retry("committing the manifest", || {
+            self.editor.edit(
+                |manifest| (id > manifest.offloaded_through).then(|| manifest.with_window(id, entry.clone())),
+                |view| view.live.retain(|live| live.hot.id != id),
+                Point::BlockCommitted,
+            )
+        })
+        .await?;
+        self.probe.reached(Point::BlockShown);
+        window.hot.set_offloaded(self.clock.now());
+        self.metrics.windows_waiting.dec();
         self.metrics.offload_seconds.observe(started.elapsed().as_secs_f64());
         self.retire();
         Ok(())
     }
 
-    /// After a start without the object store, learns what was committed before.
-    async fn load_manifest(&mut self) -> Result<(), Error> {
-        if self.manifest_is_loaded {
-            return Ok(());
-        }
-        let manifests = self.retry("reading the manifests", || self.manifests.load()).await?;
-        if let Some(own) = manifests.get(&self.manifest.writer) {
-            self.manifest = Arc::clone(own);
-        }
-        self.views.change(|view| view.manifests = manifests);
-        self.manifest_is_loaded = true;
-        Ok(())
-    }
-
     async fn encode(&self, window: Arc<LiveWindow>) -> Result<Option<EncodedBlock>, Error> {
-        let db = Arc::clone(&self.db);
-        let encoded = tokio::task::spawn_blocking(move || {
+        let (db, probe) = (Arc::clone(&self.db), Arc::clone(&self.probe));
+        let work = move || {
+            let columns = window.read();
+            let traces = columns.traces.ids().iter().zip(0..).map(|(id, number)| (*id, columns.batches_of(number)));
+            index::write(&window.hot, traces)?;
             db.flush_window(window.hot.id)?;
-            encode::encode(&window.read())
-        });
-        encoded.await.map_err(|error| Error::Block(format!("encoding a block: {error}")))?
+            probe.reached(Point::WindowFlushed);
+            encode::encode(&columns)
+        };
+        self.background.run(work).await
     }
 
     async fn put(&self, block: EncodedBlock, window: &LiveWindow) -> Result<BlockEntry, Error> {
-        let id = BlockId::generate();
-        let path = paths::block(id, block.start_min);
-        let entry = BlockEntry {
-            id,
-            path: path.to_string(),
-            bytes: block.bytes.len() as u64,
-            index_offset: block.index_offset,
-            windows: vec![window.hot.id],
-            spans: block.spans,
-            traces: block.traces,
-            start_min: block.start_min,
-            start_max: block.start_max,
-            trace_id_min: block.trace_id_min,
-            trace_id_max: block.trace_id_max,
-        };
-        let bytes = Bytes::from(block.bytes);
-        self.retry("putting a block", || put_object(&*self.objects, &path, bytes.clone())).await?;
-        self.indexes.put(&entry, &bytes[entry.index_offset as usize..])?;
+        let (entry, bytes) = BlockEntry::of_new(block, vec![window.hot.id]);
+        self.retry("putting a block", || put_block(&*self.objects, &entry, bytes.clone())).await?;
+        self.probe.reached(Point::BlockPut);
+        self.indexes.put(&entry, &bytes.slice(entry.index_offset as usize..))?;
         self.metrics.offloaded_spans.inc_by(entry.spans);
         self.metrics.offloaded_bytes.inc_by(entry.bytes);
         Ok(entry)
-    }
-
-    /// The window's spans are in the cold tier; from here on readers find them there.
-    fn finish(&self, window: &LiveWindow) -> Result<(), Error> {
-        if let Some(root) = &self.local_root {
-            let block = self.manifest.blocks.last().map(|block| Path::from(block.path.as_str()));
-            let manifest = paths::manifest(&self.manifest.writer, self.manifest.number);
-            sync::files(root, block.iter().chain([&manifest]))?;
-        }
-        let manifest = Arc::clone(&self.manifest);
-        self.views.change(|view| {
-            view.live.retain(|live| live.hot.id != window.hot.id);
-            view.manifests.insert(manifest.writer.clone(), manifest);
-        });
-        window.hot.set_offloaded(self.clock.now());
-        self.metrics.windows_waiting.dec();
-        self.count_cold();
-        let json = serde_json::to_vec(&*self.manifest)
-            .map_err(|error| Error::Block(format!("copying the manifest: {error}")))?;
-        self.db.set_meta(LOCAL_MANIFEST, &json)
     }
 
     fn retire(&self) {
@@ -203,32 +161,15 @@ impl Offloader {
                 stays
             });
         });
+        self.probe.reached(Point::WindowsRetired);
     }
 
     /// Learns what other writers committed. Their failures are theirs; ours shows when we commit.
     async fn refresh(&self) {
-        match self.manifests.load().await {
-            Ok(manifests) => {
-                let own = &self.manifest.writer;
-                self.views.change(|view| {
-                    for (writer, manifest) in manifests.into_iter().filter(|(writer, _)| writer != own) {
-                        view.manifests.insert(writer, manifest);
-                    }
-                });
-                self.count_cold();
-            }
-            Err(error) => {
-                self.metrics.object_store_errors.inc();
-                tracing::debug!(%error, "could not read the manifests of other writers");
-            }
+        if let Err(error) = self.editor.refresh().await {
+            self.metrics.object_store_errors.inc();
+            tracing::debug!(%error, "could not read the manifests of other writers");
         }
-    }
-
-    fn count_cold(&self) {
-        let view = self.views.load();
-        let blocks = || view.manifests.values().flat_map(|manifest| &manifest.blocks);
-        self.metrics.cold_blocks.set(blocks().count() as i64);
-        self.metrics.cold_bytes.set(blocks().map(|block| block.bytes).sum::<u64>() as i64);
     }
 
     /// Tries until the object store answers; any other failure is passed on.
@@ -254,14 +195,21 @@ impl Offloader {
     }
 }
 
-async fn put_object(objects: &dyn ObjectStore, path: &Path, bytes: Bytes) -> Result<(), Error> {
+/// Puts a block and looks whether it is there in full: the hot tier will rely on it.
+pub(crate) async fn put_block(objects: &dyn ObjectStore, entry: &BlockEntry, bytes: Bytes) -> Result<(), Error> {
+    let path = Path::from(entry.path.as_str());
     if bytes.len() < MULTIPART_BYTES {
-        objects.put(path, bytes.into()).await?;
-        return Ok(());
+        objects.put(&path, bytes.into()).await?;
+    } else {
+        let upload = objects.put_multipart(&path).await?;
+        let mut write = WriteMultipart::new(upload);
+        write.put(bytes);
+        write.finish().await?;
     }
-    let upload = objects.put_multipart(path).await?;
-    let mut write = WriteMultipart::new(upload);
-    write.put(bytes);
-    write.finish().await?;
+    let there = objects.head(&path).await?.size;
+    if there != entry.bytes {
+        let source = format!("{path} was put with {} bytes and has {there}", entry.bytes).into();
+        return Err(object_store::Error::Generic { store: "object store", source }.into());
+    }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The one way to ask: hot and cold as a single set of spans, each span once.
 //!
-//! Every question takes one [`View`] and answers from it, so that a window on its way to the cold tier is neither
+//! Every question waits until the columns have what was acknowledged before it, takes one [`View`] and answers from it, so that a window on its way to the cold tier is neither
 //! missed nor seen twice. Callers cannot tell which tier a span is in.
 
 mod fold;
@@ -21,6 +21,7 @@ pub use request::*;
 use crate::Error;
 use crate::cold::catalog::Catalog;
 use crate::cold::{BlockEntry, BlockIndexes, encode};
+use crate::progress::Progress;
 use crate::view::{View, Views};
 
 /// Asks the store. Cheap to clone; cannot write.
@@ -35,6 +36,7 @@ struct Shared {
     indexes: Arc<BlockIndexes>,
     /// This node among the writers of the bucket.
     writer: String,
+    progress: Progress,
 }
 
 impl Reader {
@@ -43,8 +45,9 @@ impl Reader {
         objects: Arc<dyn ObjectStore>,
         indexes: Arc<BlockIndexes>,
         writer: String,
+        progress: Progress,
     ) -> Self {
-        Self { shared: Arc::new(Shared { views, objects, indexes, writer }) }
+        Self { shared: Arc::new(Shared { views, objects, indexes, writer, progress }) }
     }
 
     /// Every span of a trace, each once (of two with the same id the later end wins), by start; empty when unknown.
@@ -52,6 +55,7 @@ impl Reader {
     /// # Errors
     /// When a tier cannot be read.
     pub async fn trace(&self, id: TraceId) -> Result<Vec<Span>, Error> {
+        self.shared.progress.catch_up().await;
         self.shared.trace(&self.shared.views.load(), id).await
     }
 
@@ -60,6 +64,7 @@ impl Reader {
     /// # Errors
     /// When a tier cannot be read.
     pub async fn search(&self, request: &SearchRequest) -> Result<SearchResult, Error> {
+        self.shared.progress.catch_up().await;
         self.shared.search(request).await
     }
 
@@ -68,6 +73,7 @@ impl Reader {
     /// # Errors
     /// When a tier cannot be read.
     pub async fn services(&self) -> Result<Vec<ServiceSummary>, Error> {
+        self.shared.progress.catch_up().await;
         let view = self.shared.views.load();
         let mut catalog = Catalog::default();
         for window in &view.live {
@@ -75,7 +81,7 @@ impl Reader {
             catalog.merge(&encode::catalog(&columns, 0..columns.len()));
         }
         for block in blocks(&view) {
-            catalog.merge(&self.shared.indexes.get(block).await?.catalog);
+            catalog.merge(&self.shared.indexes.footer(block).await?.catalog);
         }
         Ok(catalog.into_summaries())
     }

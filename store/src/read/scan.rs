@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, RecordBatch};
 use model::StatusCode;
 use proto::TraceId;
 
@@ -21,7 +21,7 @@ pub(super) fn window(live: &LiveWindow, request: &SearchRequest, wanted: Option<
     let mut own = vec![None; columns.texts.len()];
     let conditions = Conditions::new(request, |text| columns.texts.find(text));
     for row in 0..columns.len() {
-        let trace_id = columns.trace_id[row];
+        let trace_id = columns.traces.id_of_row(row);
         if wanted.is_some_and(|wanted| !wanted(trace_id)) {
             continue;
         }
@@ -43,7 +43,7 @@ pub(super) fn window(live: &LiveWindow, request: &SearchRequest, wanted: Option<
 }
 
 fn window_row(columns: &Columns, row: usize) -> Row {
-    let trace_id = columns.trace_id[row];
+    let trace_id = columns.traces.id_of_row(row);
     Row {
         trace_id,
         start: columns.start[row],
@@ -63,9 +63,9 @@ impl Shared {
         request: &SearchRequest,
         wanted: Option<&(dyn Fn(TraceId) -> bool + Sync)>,
     ) -> Result<Folded, Error> {
-        let index = self.indexes.get(block).await?;
+        let footer = self.indexes.footer(block).await?;
         let mut folded = Folded { spans_are_unique: true, ..Folded::default() };
-        for batch in reader::search_columns(&self.objects, block, index).await? {
+        for batch in reader::search_columns(&self.objects, block, footer).await? {
             fold_batch(&mut folded, &batch, request, wanted)?;
         }
         Ok(folded)
@@ -78,8 +78,8 @@ fn fold_batch(
     request: &SearchRequest,
     wanted: Option<&(dyn Fn(TraceId) -> bool + Sync)>,
 ) -> Result<(), Error> {
-    let ids = binary(batch, schema::TRACE_ID)?;
-    let parents = binary(batch, schema::PARENT_SPAN_ID)?;
+    let ids = decode::binary(batch, schema::TRACE_ID)?;
+    let parents = decode::binary(batch, schema::PARENT_SPAN_ID)?;
     let parent_rows = decode::column(batch, schema::PARENT_ROW_DISTANCE)?;
     let trace_starts = decode::int64(batch, schema::TRACE_START)?;
     let offsets = decode::int64(batch, schema::START_OFFSET)?;
@@ -112,12 +112,4 @@ fn fold_batch(
         fold(&mut folded.fragments, &row, &conditions);
     }
     Ok(())
-}
-
-fn binary<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a arrow::array::FixedSizeBinaryArray, Error> {
-    let array = decode::column(batch, name)?;
-    array.as_fixed_size_binary_opt().ok_or_else(|| Error::Corrupt {
-        what: "a block".to_owned(),
-        why: format!("column {name} is not fixed-size binary"),
-    })
 }

@@ -88,8 +88,8 @@ impl Shared {
     ) -> Result<(), Error> {
         let wanted: HashSet<TraceId, RandomState> = ids.iter().copied().collect();
         for block in outside {
-            let index = self.indexes.get(block).await?;
-            if ids.iter().any(|id| !index.row_groups_of(*id).is_empty()) {
+            let locator = self.indexes.locator(block).await?;
+            if ids.iter().any(|id| !locator.row_groups_of(*id).is_empty()) {
                 let is_wanted = |id: TraceId| wanted.contains(&id);
                 candidates.add(self.block(block, request, Some(&is_wanted)).await?, false);
             }

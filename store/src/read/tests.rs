@@ -12,7 +12,7 @@ use proto::otlp::trace::v1::{ResourceSpans, ScopeSpans, Span, Status, span};
 use proto::{TraceId, UnixNanos};
 
 use super::*;
-use crate::{Components, Settings, Store, SystemClock};
+use crate::{Components, PreparedRequest, Settings, Store};
 
 fn attribute(key: &str, value: Wire) -> WireKeyValue {
     WireKeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..WireKeyValue::default() }
@@ -86,7 +86,7 @@ fn rich_span(trace: u64) -> Span {
     }
 }
 
-fn request(service: &str, spans: Vec<Span>) -> proto::CheckedRequest {
+fn request(service: &str, spans: Vec<Span>) -> PreparedRequest {
     let resource = WireResource {
         attributes: vec![attribute("service.name", text(service)), attribute("host.cpu", Wire::IntValue(4))],
         dropped_attributes_count: 6,
@@ -103,7 +103,7 @@ fn request(service: &str, spans: Vec<Span>) -> proto::CheckedRequest {
     };
     let (checked, rejected) = proto::check::check(all.encode_to_vec()).expect("valid");
     assert!(rejected.is_empty(), "{rejected:?}");
-    checked
+    PreparedRequest::new(checked).expect("compresses")
 }
 
 struct Fixture {
@@ -123,9 +123,7 @@ impl Fixture {
     }
 
     async fn open(&self, settings: Settings) -> Store {
-        let components =
-            Components { objects: Arc::clone(&self.objects) as _, local_root: None, clock: Arc::new(SystemClock) };
-        Store::open(settings, components).await.expect("opens")
+        Store::open(settings, Components::new(Arc::clone(&self.objects) as _)).await.expect("opens")
     }
 }
 

@@ -6,7 +6,7 @@ use proto::TraceId;
 
 use super::Shared;
 use crate::cold::{BlockEntry, reader};
-use crate::hot::lookup;
+use crate::hot::{index, lookup};
 use crate::view::View;
 use crate::{Error, convert};
 
@@ -35,13 +35,18 @@ impl Shared {
     }
 
     async fn spans_in_block(&self, block: &BlockEntry, trace_id: TraceId) -> Result<Vec<Span>, Error> {
-        let index = self.indexes.get(block).await?;
-        reader::spans_of_trace(&self.objects, block, index, trace_id).await
+        let row_groups = self.indexes.locator(block).await?.row_groups_of(trace_id);
+        if row_groups.is_empty() {
+            return Ok(Vec::new());
+        }
+        let footer = self.indexes.footer(block).await?;
+        reader::spans_of_trace(&self.objects, block, footer, row_groups, trace_id).await
     }
 
     /// Whether the hot tier still has all that a block has, so that the block need not be read.
     fn is_still_hot(&self, view: &View, writer: &str, block: &BlockEntry) -> bool {
-        writer == self.writer && block.windows.iter().all(|id| view.hot.iter().any(|window| window.id == *id))
+        let has = |id: &u64| view.hot.binary_search_by_key(id, |window| window.id).is_ok();
+        writer == self.writer && !block.windows.is_empty() && block.windows.iter().all(has)
     }
 }
 
@@ -52,7 +57,17 @@ fn may_have(block: &BlockEntry, trace_id: TraceId) -> bool {
 fn hot_spans(view: &View, trace_id: TraceId) -> Result<Vec<Span>, Error> {
     let mut spans = Vec::new();
     for window in &view.hot {
-        for request in lookup::batches_of_trace(window, trace_id)? {
+        let numbers = match view.live.iter().find(|live| live.hot.id == window.id) {
+            Some(live) => {
+                let columns = live.read();
+                columns.traces.find(trace_id).map_or_else(Vec::new, |trace| columns.batches_of(trace))
+            }
+            None => match window.filter() {
+                Some(filter) => index::batches_of(window, filter, trace_id)?,
+                None => Vec::new(),
+            },
+        };
+        for request in lookup::batches(window, &numbers)? {
             convert::spans_of_trace(&request, trace_id, &mut spans);
         }
     }

@@ -3,11 +3,14 @@
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use proto::view::{self, ResourceSpansView, ResourceView, ScopeSpansView, ScopeView, SpanView};
-use proto::{CheckedRequest, SpanId, TraceId};
+use proto::{SpanId, TraceId};
 
 use super::attributes::AttributeTable;
 use super::intern::{Interner, TextId};
 use super::sparse::Sparse;
+use super::traces::{TraceNumber, TraceTable};
+use crate::hot::keys::BatchNumber;
+use crate::prepare::PreparedRequest;
 use crate::{convert, json};
 
 /// A resource or scope as its block keeps it.
@@ -42,7 +45,9 @@ pub(crate) struct LinkRow {
 #[derive(Default)]
 pub(crate) struct Columns {
     pub(crate) texts: Interner,
-    pub(crate) trace_id: Vec<TraceId>,
+    pub(crate) traces: TraceTable,
+    /// The first row of each batch, ascending.
+    batches: Vec<(u32, BatchNumber)>,
     pub(crate) span_id: Vec<SpanId>,
     pub(crate) parent_span_id: Vec<Option<SpanId>>,
     pub(crate) start: Vec<i64>,
@@ -78,7 +83,7 @@ impl Columns {
     pub(crate) fn with_capacity(rows: usize) -> Self {
         let rows = rows.min(ROOM_ROWS_MAX);
         Self {
-            trace_id: Vec::with_capacity(rows),
+            traces: TraceTable::with_capacity(rows),
             span_id: Vec::with_capacity(rows),
             parent_span_id: Vec::with_capacity(rows),
             start: Vec::with_capacity(rows),
@@ -95,16 +100,38 @@ impl Columns {
 
     /// Rows there are.
     pub(crate) fn len(&self) -> usize {
-        self.trace_id.len()
+        self.traces.len()
     }
 
-    /// Adds the spans of an accepted request.
-    pub(crate) fn push_request(&mut self, request: &CheckedRequest) {
-        self.push_bytes(request.bytes());
+    /// Adds the spans of a durable request, whose first batch has the number `batch`.
+    pub(crate) fn push_request(&mut self, request: &PreparedRequest, batch: BatchNumber) {
+        let mut row = self.len() as u32;
+        for (number, piece) in (batch..).zip(request.pieces()) {
+            self.batches.push((row, number));
+            row += piece.spans;
+        }
+        self.push_spans(request.bytes());
     }
 
-    /// Adds the spans of a request that was accepted before, as the hot tier gives it back.
-    pub(crate) fn push_bytes(&mut self, request: &[u8]) {
+    /// Adds the spans of a batch that the hot tier gives back.
+    pub(crate) fn push_batch(&mut self, batch: BatchNumber, request: &[u8]) {
+        self.batches.push((self.len() as u32, batch));
+        self.push_spans(request);
+    }
+
+    /// The batches that have spans of a trace, ascending.
+    pub(crate) fn batches_of(&self, trace: TraceNumber) -> Vec<BatchNumber> {
+        let batch_of = |row: u32| {
+            let after = self.batches.partition_point(|(first, _)| *first <= row);
+            Some(self.batches.get(after.checked_sub(1)?)?.1)
+        };
+        let mut batches: Vec<_> = self.traces.rows(trace).filter_map(batch_of).collect();
+        batches.dedup();
+        batches.reverse();
+        batches
+    }
+
+    fn push_spans(&mut self, request: &[u8]) {
         for resource_spans in view::resource_spans(request) {
             let resource = self.resource(&resource_spans);
             for scope_spans in resource_spans.scope_spans() {
@@ -124,12 +151,13 @@ impl Columns {
 
     fn push_span(&mut self, span: &SpanView<'_>, resource: u32, scope: TextId) {
         let row = self.len() as u32;
-        self.trace_id.push(span.trace_id);
+        self.traces.push(span.trace_id);
         self.span_id.push(span.span_id);
         self.parent_span_id.push(span.parent_span_id);
         self.start.push(span.start.as_i64());
         self.end.push(span.end.as_i64());
-        self.name.push(self.texts.intern(span.name));
+        let name = self.texts.intern(span.name);
+        self.name.push(name);
         self.kind.push(model::SpanKind::from_wire(span.kind).to_wire() as u8);
         self.status.push(model::StatusCode::from_wire(span.status_code).to_wire() as u8);
         self.flags.push(span.flags);
@@ -150,9 +178,7 @@ impl Columns {
                 column.push(row, count);
             }
         }
-        for attribute in span.attributes() {
-            self.attributes.push(&mut self.texts, &mut self.scratch, row, attribute);
-        }
+        self.attributes.push(&mut self.texts, row, name, span.attributes());
         if span.has_events {
             self.push_events(row, span);
         }

@@ -1,4 +1,4 @@
-//! Keeps each distinct text once and gives it a number.
+//! Keeps texts and gives each a number: the same to equal texts, unless they are known not to repeat.
 
 use std::hash::BuildHasher;
 
@@ -33,6 +33,14 @@ impl Interner {
         id
     }
 
+    /// A new number for `text`, which is not looked for, now or later: for texts that do not come back.
+    pub(crate) fn append(&mut self, text: &str) -> TextId {
+        let id = self.ends.len() as TextId;
+        self.bytes.push_str(text);
+        self.ends.push(self.bytes.len());
+        id
+    }
+
     /// The number of `text`, if it is known.
     pub(crate) fn find(&self, text: &str) -> Option<TextId> {
         let hash = self.hasher.hash_one(text);
@@ -44,7 +52,7 @@ impl Interner {
         slice(&self.bytes, &self.ends, id)
     }
 
-    /// Distinct texts.
+    /// Numbers given out.
     pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
@@ -67,5 +75,7 @@ mod tests {
         assert_eq!(ids, [0, 1, 2, 0, 1, 3]);
         assert_eq!((texts.get(2), texts.get(1), texts.get(3), texts.len()), ("bc", "", "ü", 4));
         assert_eq!((texts.find("bc"), texts.find("zz")), (Some(2), None));
+        let appended = texts.append("a");
+        assert_eq!((appended, texts.get(appended), texts.find("a")), (4, "a", Some(0)));
     }
 }

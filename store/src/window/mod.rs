@@ -7,6 +7,7 @@ pub(crate) mod attributes;
 pub(crate) mod columns;
 pub(crate) mod intern;
 pub(crate) mod sparse;
+pub(crate) mod traces;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 

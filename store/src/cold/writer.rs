@@ -1,0 +1,176 @@
+//! Writes one block: row groups as they come, then what finds traces in them, then Parquet's footer.
+//!
+//! The one place that knows the layout of the file. Offload and merge both write through it, so a merged block differs
+//! from others in nothing but its size. All that a manifest says about a block is taken from the rows themselves.
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use model::StatusCode;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::file::metadata::KeyValue;
+use proto::TraceId;
+
+use super::catalog::Catalog;
+use super::decode::{self, Words};
+use super::filter::{self, TraceFilter};
+use super::locator::Locator;
+use super::schema;
+use crate::Error;
+
+/// How hard to compress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// For windows: they are merged soon.
+    Offload,
+    /// For merged blocks: written once, kept for long.
+    Merge,
+}
+
+/// A block before it has a name.
+pub(crate) struct EncodedBlock {
+    /// The Parquet file.
+    pub(crate) bytes: Vec<u8>,
+    /// Where in the file the row groups end and the locator begins.
+    pub(crate) index_offset: u64,
+    /// Where in the file the locator ends and the footer begins.
+    pub(crate) footer_offset: u64,
+    pub(crate) spans: u64,
+    pub(crate) traces: u64,
+    pub(crate) start_min: i64,
+    pub(crate) start_max: i64,
+    pub(crate) end_max: i64,
+    pub(crate) trace_id_min: TraceId,
+    pub(crate) trace_id_max: TraceId,
+}
+
+/// A block as it is written.
+pub(crate) struct BlockWriter {
+    writer: ArrowWriter<Vec<u8>>,
+    facts: Facts,
+}
+
+impl BlockWriter {
+    /// With the columns of [`schema`] and any of attributes. `plain` names text columns that no dictionary suits.
+    pub(crate) fn new(columns: SchemaRef, plain: &[String], effort: Effort) -> Result<Self, Error> {
+        let properties = schema::writer_properties(plain, effort);
+        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+        let writer = ArrowWriter::try_new_with_options(Vec::new(), columns, options)?;
+        Ok(Self { writer, facts: Facts::default() })
+    }
+
+    /// Adds a row group of at most [`schema::ROW_GROUP_ROWS`] rows, sorted by trace id, none before those of the row
+    /// group before it.
+    pub(crate) fn write(&mut self, rows: &RecordBatch) -> Result<(), Error> {
+        if rows.num_rows() == 0 {
+            return Ok(());
+        }
+        self.facts.add(rows)?;
+        self.writer.write(rows)?;
+        self.writer.flush()?;
+        Ok(())
+    }
+
+    /// Bytes written so far.
+    pub(crate) fn bytes_written(&self) -> usize {
+        self.writer.bytes_written()
+    }
+
+    /// Completes the file; `None` when it has no rows.
+    pub(crate) fn finish(self) -> Result<Option<EncodedBlock>, Error> {
+        let Self { mut writer, mut facts } = self;
+        let Some(trace_ids) = facts.row_groups.first().map(|first| first.0).zip(facts.last) else { return Ok(None) };
+        let index_offset = writer.bytes_written() as u64;
+        let traces = facts.hashes.len() as u64;
+        facts.hashes.sort_unstable();
+        let locator = Locator::new(std::mem::take(&mut facts.row_groups), TraceFilter::new(&facts.hashes));
+        writer.write_all(&locator.to_bytes()).map_err(|error| Error::Block(format!("writing a block: {error}")))?;
+        let footer_offset = writer.bytes_written() as u64;
+
+        facts.catalog.truncate();
+        let catalog = serde_json::to_string(&facts.catalog)
+            .map_err(|error| Error::Block(format!("writing the catalog: {error}")))?;
+        let place = format!("{index_offset}..{footer_offset}");
+        for (key, value) in [(schema::CATALOG_KEY, catalog), (schema::LOCATOR_KEY, place)] {
+            writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
+        }
+        Ok(Some(EncodedBlock {
+            bytes: writer.into_inner()?,
+            index_offset,
+            footer_offset,
+            spans: facts.spans,
+            traces,
+            start_min: facts.start_min,
+            start_max: facts.start_max,
+            end_max: facts.end_max,
+            trace_id_min: trace_ids.0,
+            trace_id_max: trace_ids.1,
+        }))
+    }
+}
+
+/// What the rows so far have in them.
+#[derive(Default)]
+struct Facts {
+    spans: u64,
+    start_min: i64,
+    start_max: i64,
+    end_max: i64,
+    /// First and last trace of each row group.
+    row_groups: Vec<(TraceId, TraceId)>,
+    /// One per trace.
+    hashes: Vec<u64>,
+    last: Option<TraceId>,
+    catalog: Catalog,
+}
+
+/// Spans, errors and last start of one service and span name.
+type Counts = HashMap<(usize, usize), (u64, u64, i64), RandomState>;
+
+impl Facts {
+    fn add(&mut self, rows: &RecordBatch) -> Result<(), Error> {
+        let ids = decode::binary(rows, schema::TRACE_ID)?;
+        let trace_starts = decode::int64(rows, schema::TRACE_START)?;
+        let offsets = decode::int64(rows, schema::START_OFFSET)?;
+        let durations = decode::int64(rows, schema::DURATION)?;
+        let services = Words::new(rows, schema::SERVICE)?;
+        let names = Words::new(rows, schema::NAME)?;
+        let statuses = Words::new(rows, schema::STATUS)?;
+        let mut counts = Counts::default();
+        if self.spans == 0 {
+            (self.start_min, self.start_max, self.end_max) = (i64::MAX, i64::MIN, i64::MIN);
+        }
+        for row in 0..rows.num_rows() {
+            self.note_trace(ids.value(row))?;
+            let start = trace_starts.value(row) + offsets.value(row);
+            self.start_min = self.start_min.min(start);
+            self.start_max = self.start_max.max(start);
+            self.end_max = self.end_max.max(start + durations.value(row));
+            let (spans, errors, last_start) = counts.entry((services.key(row), names.key(row))).or_default();
+            *spans += 1;
+            *errors += u64::from(statuses.value(row) == StatusCode::Error.name());
+            *last_start = (*last_start).max(start);
+        }
+        for ((service, name), (spans, errors, last_start)) in counts {
+            self.catalog.add(services.text(service), names.text(name), spans, errors, last_start);
+        }
+        self.spans += rows.num_rows() as u64;
+        let first = decode::id(ids.value(0), TraceId::from_bytes)?;
+        let last = decode::id(ids.value(rows.num_rows() - 1), TraceId::from_bytes)?;
+        self.row_groups.push((first, last));
+        Ok(())
+    }
+
+    fn note_trace(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        if self.last.is_some_and(|last| last.as_bytes() == bytes) {
+            return Ok(());
+        }
+        let trace_id = decode::id(bytes, TraceId::from_bytes)?;
+        debug_assert!(self.last.is_none_or(|last| last < trace_id), "rows are sorted by trace id");
+        self.hashes.push(filter::hash(trace_id));
+        self.last = Some(trace_id);
+        Ok(())
+    }
+}
