@@ -161,6 +161,18 @@ fn body_seeds() -> Vec<Seed> {
     seeds
 }
 
+/// The first byte says how many edits of three bytes come before the request; see `fuzz/fuzz_targets/batch.rs`.
+fn batch_seeds() -> Vec<Seed> {
+    let seed = |name: &str, edits: &[u8], request: ExportTraceServiceRequest| {
+        Seed::new("batch", name, [&[edits.len() as u8 / 3], edits, &request.encode_to_vec()].concat())
+    };
+    vec![
+        seed("chain", &[], request("svc", chain(1, 5))),
+        seed("rich", &[], rich()),
+        seed("damaged", &[7, 0, 1, 90, 1, 0xff], request("svc", [chain(1, 5), chain(2, 3)].concat())),
+    ]
+}
+
 fn manifest_seeds() -> Vec<Seed> {
     let block = r#"{"id":"01K9XYZ0000000000000000000","path":"tenant=default/spans/2026-11-23/01K9XYZ0000000000000000000.parquet",
         "bytes":12345,"index_offset":12000,"windows":[1,2],"spans":100,"traces":20,"start_min":0,"start_max":9223372036854775807,
@@ -176,7 +188,9 @@ fn manifest_seeds() -> Vec<Seed> {
 
 /// Edits of six bytes; see `fuzz/fuzz_targets/block.rs`.
 fn block_seeds() -> Vec<Seed> {
-    let mut seeds = vec![Seed::new("block", "whole", Vec::new())];
+    // The locator of one row group and no trace.
+    let locator = [&b"SHL1"[..], &[1, 0, 0, 0], &[1; 16], &[9; 16], &[0; 4], &[1, 0, 0, 0], &[0; 4]].concat();
+    let mut seeds = vec![Seed::new("block", "whole", Vec::new()), Seed::new("block", "locator", locator)];
     for what in 0..7u8 {
         for from_end in [5u16, 9, 300, 2_500, 12_000] {
             let [low, high] = from_end.to_le_bytes();
@@ -188,7 +202,7 @@ fn block_seeds() -> Vec<Seed> {
 
 #[test]
 fn the_seeds_of_the_fuzz_targets_are_those_that_are_made_here() {
-    let all = [protobuf_seeds(), json_seeds(), body_seeds(), manifest_seeds(), block_seeds()];
+    let all = [protobuf_seeds(), json_seeds(), body_seeds(), batch_seeds(), manifest_seeds(), block_seeds()];
     let seeds: Vec<_> = all.into_iter().flatten().collect();
     assert!(seeds.iter().map(|seed| seed.bytes.len()).sum::<usize>() <= BYTES_MAX);
     for seed in seeds {

@@ -2,6 +2,7 @@
 //!
 //! No part of the crate's interface; it may change with any commit.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use proto::{CheckedRequest, TraceId};
 
+use crate::cold::locator::Locator;
 use crate::cold::{BlockEntry, encode, index, paths, reader};
 use crate::hot::value;
 use crate::window::Columns;
@@ -49,6 +51,14 @@ pub fn spans(request: &CheckedRequest, trace_id: TraceId) -> Vec<Span> {
     spans
 }
 
+/// The row groups that a block's locator names for a trace.
+///
+/// # Errors
+/// When it is damaged.
+pub fn locate(locator: &[u8], trace_id: TraceId) -> Result<Range<usize>, Error> {
+    Ok(Locator::parse(Bytes::copy_from_slice(locator))?.row_groups_of(trace_id))
+}
+
 /// A block, and what the manifest says about it.
 #[derive(Debug, Clone)]
 pub struct Block {
@@ -80,8 +90,7 @@ impl Block {
         let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let path = Path::from(self.entry.path.as_str());
         objects.put(&path, Bytes::copy_from_slice(&self.bytes).into()).await?;
-        let end = objects.get_range(&path, self.entry.index_offset..self.entry.bytes).await?;
-        let (locator, footer) = index::parse(&self.entry, &end)?;
+        let (locator, footer) = index::parse(&self.entry, &index::fetch(&*objects, &self.entry).await?)?;
         let footer = Arc::new(footer);
         let mut spans = Vec::new();
         for trace_id in trace_ids {

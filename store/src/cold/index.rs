@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};
 use bytes::Bytes;
+use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::bloom_filter::Sbbf;
@@ -19,6 +20,7 @@ use proto::TraceId;
 
 use super::block::{BlockEntry, BlockId};
 use super::catalog::Catalog;
+use super::checksum::{self, RowGroupChecksums};
 use super::chunks::Chunks;
 use super::locator::Locator;
 use super::schema;
@@ -42,6 +44,8 @@ const BLOCKS_ESTIMATE: usize = 1_024;
 pub(crate) struct Footer {
     pub(crate) metadata: ArrowReaderMetadata,
     pub(crate) catalog: Catalog,
+    /// One per row group; empty in blocks of format version 1.
+    pub(crate) checksums: Vec<RowGroupChecksums>,
 }
 
 impl Footer {
@@ -53,7 +57,8 @@ impl Footer {
             what: format!("catalog of block {}", entry.id),
             why: error.to_string(),
         })?;
-        Ok(Self { metadata: with_dictionaries(Arc::new(metadata))?, catalog })
+        let checksums = parse_checksums(entry, &metadata)?;
+        Ok(Self { metadata: with_dictionaries(Arc::new(metadata))?, catalog, checksums })
     }
 }
 
@@ -81,6 +86,16 @@ fn parse_metadata(entry: &BlockEntry, chunks: &Chunks) -> Result<ParquetMetaData
         return Err(Error::Corrupt { what: format!("block {}", entry.id), why });
     }
     Ok(metadata)
+}
+
+fn parse_checksums(entry: &BlockEntry, metadata: &ParquetMetaData) -> Result<Vec<RowGroupChecksums>, Error> {
+    let Some(json) = key_value(metadata, schema::CHECKSUMS_KEY) else { return Ok(Vec::new()) };
+    let corrupt = |why| Error::Corrupt { what: format!("checksums of block {}", entry.id), why };
+    let checksums: Vec<RowGroupChecksums> = serde_json::from_str(&json).map_err(|error| corrupt(error.to_string()))?;
+    if checksums.len() != metadata.num_row_groups() {
+        return Err(corrupt(format!("there are {} of {} row groups", checksums.len(), metadata.num_row_groups())));
+    }
+    Ok(checksums)
 }
 
 fn key_value(metadata: &ParquetMetaData, key: &str) -> Option<String> {
@@ -202,14 +217,23 @@ impl BlockIndexes {
         if let Some(copy) = self.db.block_index(&key(entry.id, part))? {
             return Ok(Bytes::from(copy));
         }
-        let path = object_store::path::Path::from(entry.path.as_str());
-        let end = self.objects.get_range(&path, entry.index_offset..entry.bytes).await?;
+        let end = fetch(&*self.objects, entry).await?;
         self.put(entry, &end)?;
         part_of(entry, part, &end)
     }
 }
 
-/// Reads both parts of a block's index: all that lies behind its row groups.
+/// All that lies behind a block's row groups, as it was written.
+pub(crate) async fn fetch(objects: &dyn ObjectStore, entry: &BlockEntry) -> Result<Bytes, Error> {
+    let place = entry.index_offset..entry.bytes;
+    let end = objects.get_range(&Path::from(entry.path.as_str()), place.clone()).await?;
+    if let Some(written) = entry.index_crc32 {
+        checksum::verify(entry, place, &end, written)?;
+    }
+    Ok(end)
+}
+
+/// Reads both parts of what [`fetch`] got.
 pub(crate) fn parse(entry: &BlockEntry, end: &Bytes) -> Result<(Locator, Footer), Error> {
     let part = |part| part_of(entry, if entry.footer_offset.is_none() { Part::Footer } else { part }, end);
     Ok((parse_locator(entry, part(Part::Locator)?)?, parse_footer(entry, part(Part::Footer)?)?))
