@@ -11,9 +11,9 @@ use crate::harness::post::{JSON, PROTOBUF, packed, post};
 use crate::harness::spans::{START, chain, request, span, text, trace_hex, trace_id};
 use crate::harness::{Server, eventually};
 
-/// What the server may have in memory at its worst: all that may be in flight (160 MiB), the windows that wait, and the
-/// answer to a query for the largest trace here. Without limits each of these tests passes a gigabyte.
-const MEMORY_BYTES_MAX: u64 = 512 << 20;
+/// What the server may have in memory at its worst: all that may be in flight (160 MiB), and about twice as much that the
+/// allocator has not given back yet. Without limits, the bombs alone would take seven gigabytes.
+const MEMORY_BYTES_MAX: u64 = 768 << 20;
 
 /// More spans than any test here sends, so that a window is sealed when [`seal`] fills it up.
 const WINDOW_SPANS: &str = "1000";
@@ -52,17 +52,12 @@ async fn seal(server: &Server, blocks: f64) {
 }
 
 /// The trace's entry among those that a search of all time finds for a service.
-async fn found(server: &Server, service: &str, number: u64) -> Value {
+async fn found(server: &Server, service: &str, id: &str) -> Value {
     let path =
         format!("/api/v1/search?start=1970-01-01T00:00:00Z&end=2262-04-11T23:47:16.854775807Z&service={service}");
-    let id = trace_hex(number);
     let answer = server.get_json(&path).await;
     let traces = answer["traces"].as_array().expect("traces");
-    traces
-        .iter()
-        .find(|trace| trace["trace_id"] == id)
-        .unwrap_or_else(|| panic!("{number} not found: {answer}"))
-        .clone()
+    traces.iter().find(|trace| trace["trace_id"] == id).unwrap_or_else(|| panic!("{id} not found: {answer}")).clone()
 }
 
 /// A length-delimited field.
@@ -226,6 +221,7 @@ fn oddities() -> Vec<(&'static str, Span)> {
         ("a start in 1970", Span { start_time_unix_nano: 0, ..span(11, 1, 0) }),
         ("no clock", Span { start_time_unix_nano: 0, end_time_unix_nano: 0, ..span(12, 1, 0) }),
         ("all of time", Span { start_time_unix_nano: 0, end_time_unix_nano: u64::MAX, ..span(13, 1, 0) }),
+        ("a start at the end of time", Span { start_time_unix_nano: u64::MAX, ..span(16, 1, 0) }),
         ("an end before the start", Span { end_time_unix_nano: 1, ..span(14, 1, 0) }),
         ("counts that cannot be", {
             let (kind, flags, dropped_attributes_count) = (i32::MIN, u32::MAX, u32::MAX);
@@ -251,9 +247,10 @@ async fn what_is_odd_and_valid_is_found_as_it_was_sent_hot_and_cold() {
     }
     for tier in ["hot", "cold"] {
         eventually("visibility", async || server.metric("spanhold_store_in_flight_bytes").await == 0.0).await;
-        for (number, (what, sent)) in oddities.iter().enumerate() {
-            assert_eq!(server.trace(&hex(&sent.trace_id)).await, hot[number], "{what}, {tier}");
-            assert_eq!(found(server, "odd", number as u64).await["span_count"], 1, "{what}, {tier}");
+        for ((what, sent), hot) in oddities.iter().zip(&hot) {
+            let id = hex(&sent.trace_id);
+            assert_eq!(server.trace(&id).await, *hot, "{what}, {tier}");
+            assert_eq!(found(server, "odd", &id).await["span_count"], 1, "{what}, {tier}");
         }
         if tier == "hot" {
             seal(server, 1.0).await;
@@ -279,7 +276,7 @@ async fn a_span_that_is_there_twice_counts_once() {
         assert_eq!(trace["span_count"], 2, "{tier}");
         assert_eq!(trace["spans"][1]["end_unix_nano"], later.end_time_unix_nano.to_string(), "{tier}");
         eventually("visibility", async || server.metric("spanhold_store_in_flight_bytes").await == 0.0).await;
-        assert_eq!(found(server, "twice", 1).await["span_count"], 2, "{tier}");
+        assert_eq!(found(server, "twice", &trace_hex(1)).await["span_count"], 2, "{tier}");
         if tier == "hot" {
             seal(server, 1.0).await;
         }
@@ -317,7 +314,7 @@ async fn traces_of_sixty_thousand_spans_arrive_whole_in_one_request_and_in_many(
             assert_eq!((&trace["span_count"], &trace["complete"]), (&json!(SPANS), &json!(true)), "{tier}");
             let last = trace["spans"].as_array().expect("spans").last().expect("many");
             assert_eq!(last["depth"], SPANS - 1, "{tier}");
-            assert_eq!(found(server, "large", number).await["span_count"], SPANS, "{tier}");
+            assert_eq!(found(server, "large", &trace_hex(number)).await["span_count"], SPANS, "{tier}");
         }
         if tier == "hot" {
             for number in 0..100 {
@@ -378,7 +375,7 @@ async fn a_damaged_block_is_an_error_to_who_asks_and_never_the_end_of_the_proces
         ("a footer of another length", damaged(&|bytes| bytes[length - 8] ^= 0x10)),
     ] {
         std::fs::write(block, &bytes).expect("writable");
-        // Without the hot tier, which has copies of the blocks' indexes.
+        // Without the hot tier, for that has copies of the blocks' indexes.
         let fresh = tempfile::tempdir().expect("a folder");
         let server = Server::start(fresh.path(), &["--cold", &format!("file://{}", cold.display())]);
         let (status, answer) = server.try_get(&format!("/api/v1/traces/{}", trace_hex(7))).await;
@@ -390,7 +387,7 @@ async fn a_damaged_block_is_an_error_to_who_asks_and_never_the_end_of_the_proces
         // A trace that may be in a block whose index cannot be read has no answer either: half of one would be a lie.
         server.send(request("sound", chain(SOUND_TRACE, 3))).await;
         let (status, answer) = server.try_get(&format!("/api/v1/traces/{}", trace_hex(SOUND_TRACE))).await;
-        assert!(matches!(status, 200 | 500), "{what}: {status} {answer}");
+        assert!(matches!(status, 200 | 500 | 503), "{what}: {status} {answer}");
         assert_eq!(server.get("/readyz").await, "ready\n");
         assert!(server.peak_memory_bytes() <= MEMORY_BYTES_MAX, "{what}");
     }
