@@ -18,6 +18,10 @@ mod crash_points;
 mod disk_full;
 /// Blocks of every version of the format are opened.
 mod formats;
+/// The seeds of the fuzz targets.
+mod fuzz_seeds;
+/// What no honest client sends, and damaged objects: answered, bounded, harmless.
+mod hostile;
 /// `spanhold inspect` over a server and over a folder, and what the documents say of metrics and settings.
 mod inspect;
 /// Blocks as other programs read them: pyarrow and DuckDB.

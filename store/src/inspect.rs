@@ -188,7 +188,7 @@ impl ColdInspector {
     /// When its footer cannot be read.
     pub async fn block(&self, id: BlockId) -> Result<Option<BlockFacts>, Error> {
         let Some(entry) = find(&self.manifests, id) else { return Ok(None) };
-        let (_, footer) = index::fetch(&*self.objects, &entry).await?;
+        let (_, footer) = index::parse(&entry, &index::fetch(&*self.objects, &entry).await?)?;
         Ok(Some(facts(&entry, &footer)))
     }
 
@@ -199,7 +199,7 @@ impl ColdInspector {
     pub async fn trace(&self, trace_id: TraceId) -> Result<TracePlaces, Error> {
         let mut places = TracePlaces::default();
         for entry in self.manifests.iter().flat_map(|manifest| &manifest.blocks) {
-            let (locator, _) = index::fetch(&*self.objects, entry).await?;
+            let (locator, _) = index::parse(entry, &index::fetch(&*self.objects, entry).await?)?;
             let row_groups = locator.row_groups_of(trace_id);
             if !row_groups.is_empty() {
                 places.blocks.push((entry.id, row_groups.collect()));

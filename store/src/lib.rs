@@ -28,6 +28,8 @@ mod disk;
 pub mod error;
 #[cfg(test)]
 mod fixture;
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 mod hex_ids;
 mod hot;

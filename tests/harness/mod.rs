@@ -3,6 +3,7 @@
 pub(crate) mod blocks;
 pub(crate) mod disk;
 pub(crate) mod otlp_json;
+pub(crate) mod post;
 pub(crate) mod rich;
 pub(crate) mod s3;
 pub(crate) mod s3_process;
@@ -91,6 +92,13 @@ impl Server {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+    }
+
+    /// The most memory that it ever had in use, bytes.
+    pub(crate) fn peak_memory_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        line.and_then(|kilobytes| kilobytes.parse::<u64>().ok()).expect("Linux tells") << 10
     }
 
     /// SIGKILL: no chance to finish anything.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use proto::{TraceId, UnixNanos};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{EncodedBlock, paths};
+use super::{EncodedBlock, checksum, paths};
 use crate::retention::BlockRetention;
 
 /// Names a block for good: a ULID, so that names sort by time of creation and never collide.
@@ -55,6 +55,9 @@ pub struct BlockEntry {
     /// Where in the file the footer begins; blocks of format version 1 have no locator before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub footer_offset: Option<u64>,
+    /// CRC-32 of all that lies behind the row groups; blocks of format version 1 have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index_crc32: Option<u32>,
     /// Windows of the writer whose spans it holds.
     pub windows: Vec<u64>,
     /// Spans.
@@ -89,6 +92,7 @@ impl BlockEntry {
             bytes: block.bytes.len() as u64,
             index_offset: block.index_offset,
             footer_offset: Some(block.footer_offset),
+            index_crc32: Some(checksum::of(&block.bytes[block.index_offset as usize..])),
             windows,
             spans: block.spans,
             traces: block.traces,

@@ -11,7 +11,7 @@ use crate::rollup::{Resolution, Totals};
 pub struct SearchRequest {
     /// A matching span starts at or after this.
     pub start: UnixNanos,
-    /// A matching span starts before this.
+    /// A matching span starts before this. [`UnixNanos::MAX`] stands for all times after it too, so that leaves out none.
     pub end: UnixNanos,
     /// `service.name` of the matching span.
     pub service: Option<String>,
@@ -29,6 +29,13 @@ pub struct SearchRequest {
     pub order: SearchOrder,
     /// Most traces to return.
     pub limit: usize,
+}
+
+impl SearchRequest {
+    /// The latest that a matching span starts.
+    pub(crate) fn last_start(&self) -> i64 {
+        if self.end == UnixNanos::MAX { i64::MAX } else { self.end.as_i64() - 1 }
+    }
 }
 
 /// Order of a search's answer.

@@ -161,7 +161,7 @@ impl<'a> Sources<'a> {
 }
 
 fn overlaps(block: &BlockEntry, request: &SearchRequest) -> bool {
-    block.start_min < request.end.as_i64() && request.start.as_i64() <= block.start_max
+    block.start_min <= request.last_start() && request.start.as_i64() <= block.start_max
 }
 
 /// What the sources know, by trace.
