@@ -2,7 +2,7 @@
 # ARGS goes to the command that is run last: make run ARGS='--cold s3://bucket/prefix'.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test sim bench fmt lint ui
+.PHONY: help run test sim bench fuzz fmt lint ui
 
 ARGS ?=
 
@@ -26,6 +26,10 @@ bench: ## measure the server end to end; ARGS go to the load run
 	@scripts/setup.sh
 	@scripts/build.sh
 	@scripts/bench.sh $(ARGS)
+
+fuzz: ## run the fuzz targets: all for some seconds, or with ARGS='TARGET -- -max_total_time=600' one for longer
+	@scripts/setup.sh
+	@scripts/fuzz.sh $(ARGS)
 
 fmt: ## format the code
 	cargo fmt --all

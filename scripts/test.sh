@@ -31,6 +31,7 @@ scripts/test-tools.sh
 source "$TOOLS/env"
 step 'Linting' cargo clippy --release --workspace --all-targets -- -D warnings
 step 'Running the tests' counted cargo test --release --workspace
+step 'Fuzzing' scripts/fuzz.sh
 # The tests have built the server too, with the page that is checked here.
 step 'Looking at the web page in a browser' counted scripts/e2e.sh
 sum_up

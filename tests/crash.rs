@@ -56,6 +56,14 @@ async fn what_was_acknowledged_is_there_after_a_kill_and_nothing_twice() {
     for trace in found["traces"].as_array().expect("traces") {
         assert_eq!(trace["span_count"], 5, "{trace}");
     }
+
+    // Wherever a kill fell, a window is counted in memory or in a rollup, not in both and not in neither.
+    let counted = server
+        .get_json("/api/v1/operations?start=2026-11-23T00:00:00Z&end=2026-11-25T00:00:00Z&limit=1000&root=false")
+        .await;
+    let operations = counted["operations"].as_array().expect("operations");
+    let spans: u64 = operations.iter().filter_map(|operation| operation["span_count"].as_u64()).sum();
+    assert_eq!(spans, found["total"].as_u64().expect("a number") * 5, "{counted}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,8 +24,9 @@ fn reach(point: Point) -> Option<u64> {
         | Point::BlockCommitted
         | Point::BlockShown
         | Point::WindowsRetired => Some(3),
-        // Blocks are not merged yet, and nothing is swept.
-        Point::MergedPut | Point::MergeCommitted | Point::OrphanSwept => None,
+        Point::RollupsJoined => Some(1),
+        // Blocks are not merged yet, and nothing is swept. This traffic deletes nothing.
+        Point::MergedPut | Point::MergeCommitted | Point::OrphanSwept | Point::DeletesCommitted => None,
     }
 }
 

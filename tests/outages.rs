@@ -52,6 +52,8 @@ async fn an_s3_server_that_is_killed_and_started_again() {
     s3.start_again().await;
     eventually("more traffic", async || traffic.acknowledged() >= while_away + 50).await;
     let mut kept = traffic.end().await;
+    // Until then some may be refused.
+    server.offloaded(1.0).await;
     kept.extend(send_until_all_is_cold(&server, 1_000).await);
     expect_kept(&server, &kept).await;
     server.kill();
@@ -68,28 +70,38 @@ fn has_file(folder: &Path) -> bool {
     entries.flatten().any(|entry| if entry.path().is_dir() { has_file(&entry.path()) } else { true })
 }
 
+/// Traces of one large block, and the bytes of each of their spans: 30 MB, well beyond what is put in one piece.
+const LARGE_TRACES: u64 = 15;
+const NOISE_BYTES: usize = 400_000;
+
 /// An upload in parts that the server did not survive is done again.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_is_cut_off_is_done_again() {
     let mut s3 = S3Process::versitygw().await;
     let folder = tempfile::tempdir().expect("a folder");
-    let arguments = ["--cold", "s3://traces", "--window-bytes-max", "30000000", "--hot-bytes-max", "0"];
+    let window_spans = (LARGE_TRACES * u64::from(SPANS)).to_string();
+    let arguments = [
+        "--cold",
+        "s3://traces",
+        "--window-spans-max",
+        &window_spans,
+        "--window-bytes-max",
+        "100000000",
+        "--hot-bytes-max",
+        "0",
+    ];
     let server = Server::start_with(folder.path(), &arguments, &s3.variables());
     let mut dice = StdRng::seed_from_u64(7);
-    let mut sent = 0;
     // What does not compress, so that the block is large too.
-    while server.metric("spanhold_store_windows_waiting").await + server.metric("spanhold_store_cold_blocks").await
-        == 0.0
-    {
-        let mut spans = chain(sent, SPANS);
+    for number in 0..LARGE_TRACES {
+        let mut spans = chain(number, SPANS);
         for span in &mut spans {
-            let mut noise = vec![0; 400_000];
+            let mut noise = vec![0; NOISE_BYTES];
             dice.fill_bytes(&mut noise);
             let value = Some(AnyValue { value: Some(Value::BytesValue(noise)) });
             span.attributes.push(KeyValue { key: "noise".to_owned(), value, ..KeyValue::default() });
         }
         server.send(request("svc", spans)).await;
-        sent += 1;
     }
     // Parts that have come lie here until the upload is complete.
     let parts = s3.folder().join(".sgwtmp/multipart");
@@ -103,13 +115,13 @@ async fn an_upload_that_is_cut_off_is_done_again() {
     assert_eq!(server.metric("spanhold_store_cold_blocks").await, 0.0, "the upload was over before the kill");
     s3.start_again().await;
     server.offloaded(1.0).await;
-    for number in 0..sent {
+    for number in 0..LARGE_TRACES {
         assert_eq!(server.trace(&trace_hex(number)).await["span_count"], SPANS, "trace {number}");
     }
     server.kill();
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start_with(folder.path(), &arguments, &s3.variables());
-    for number in 0..sent {
+    for number in 0..LARGE_TRACES {
         assert_eq!(server.trace(&trace_hex(number)).await["span_count"], SPANS, "trace {number}");
     }
 }

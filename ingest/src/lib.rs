@@ -22,6 +22,8 @@ mod admit;
 mod body;
 mod cors;
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod grpc;
 mod http;
 mod json;

@@ -27,13 +27,17 @@ pub enum Point {
     /// The manifest names the merged block instead of its inputs, or blocks have left it by age or bytes; all of them are
     /// still in the object store.
     MergeCommitted,
+    /// The manifest names one rollup instead of those that went into it.
+    RollupsJoined,
     /// Some of the objects that no manifest names are deleted.
     OrphanSwept,
+    /// The manifest names deleted traces, or forgets some; readers do not know it.
+    DeletesCommitted,
 }
 
 impl Point {
     /// All of them, in the order in which a span meets them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::BatchesSynced,
         Self::WindowSealed,
         Self::WindowFlushed,
@@ -43,7 +47,9 @@ impl Point {
         Self::WindowsRetired,
         Self::MergedPut,
         Self::MergeCommitted,
+        Self::RollupsJoined,
         Self::OrphanSwept,
+        Self::DeletesCommitted,
     ];
 
     /// As it is written, such as `block-put`.
@@ -59,7 +65,9 @@ impl Point {
             Self::WindowsRetired => "windows-retired",
             Self::MergedPut => "merged-put",
             Self::MergeCommitted => "merge-committed",
+            Self::RollupsJoined => "rollups-joined",
             Self::OrphanSwept => "orphan-swept",
+            Self::DeletesCommitted => "deletes-committed",
         }
     }
 }

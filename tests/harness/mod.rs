@@ -1,7 +1,9 @@
 //! The program as a child process on ports of its own, and the few requests that tests make.
 
 pub(crate) mod blocks;
+pub(crate) mod disk;
 pub(crate) mod otlp_json;
+pub(crate) mod post;
 pub(crate) mod rich;
 pub(crate) mod s3;
 pub(crate) mod s3_process;
@@ -83,6 +85,20 @@ impl Server {
     pub(crate) async fn stopped_at(&self, point: &str) {
         let expected = format!("stopped at={point}");
         eventually(&expected, async || self.lines.try_iter().any(|line| line == expected)).await;
+    }
+
+    /// The most memory that the process ever had, in bytes.
+    pub(crate) fn memory_peak(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+    }
+
+    /// The most memory that it ever had in use, bytes.
+    pub(crate) fn peak_memory_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        line.and_then(|kilobytes| kilobytes.parse::<u64>().ok()).expect("Linux tells") << 10
     }
 
     /// SIGKILL: no chance to finish anything.

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use proto::{TraceId, UnixNanos};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{EncodedBlock, paths};
+use super::{EncodedBlock, checksum, paths};
+use crate::retention::BlockRetention;
 
 /// Names a block for good: a ULID, so that names sort by time of creation and never collide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -21,12 +22,12 @@ impl BlockId {
         Self(ulid::Ulid::new())
     }
 
-    /// When it was generated, by the system's clock, to the millisecond.
+    /// When it was made, by the system's clock, to the millisecond.
     pub(crate) fn made_at(self) -> UnixNanos {
         UnixNanos::from_system(self.0.datetime())
     }
 
-    /// As if generated at another time.
+    /// As if made at another time.
     #[cfg(test)]
     pub(crate) fn generate_at(time: UnixNanos) -> Self {
         Self(ulid::Ulid::from_parts(time.as_u64() / 1_000_000, ulid::Ulid::new().random()))
@@ -71,6 +72,9 @@ pub struct BlockEntry {
     /// Where in the file the footer begins; blocks of format version 1 have no locator before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub footer_offset: Option<u64>,
+    /// CRC-32 of all that lies behind the row groups; blocks of format version 1 have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index_crc32: Option<u32>,
     /// Windows of the writer that together have all of its spans; none when some are in no window that is known.
     pub windows: Vec<u64>,
     /// Spans.
@@ -90,6 +94,9 @@ pub struct BlockEntry {
     /// Highest trace id.
     #[serde(with = "hex_id")]
     pub trace_id_max: TraceId,
+    /// What it tells about retention; blocks of earlier versions do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<BlockRetention>,
 }
 
 impl BlockEntry {
@@ -108,6 +115,7 @@ impl BlockEntry {
             bytes: block.size,
             index_offset: block.index_offset,
             footer_offset: Some(block.footer_offset),
+            index_crc32: Some(checksum::of(block.index())),
             windows,
             spans: block.spans,
             traces: block.traces,
@@ -116,8 +124,20 @@ impl BlockEntry {
             end_max: Some(block.end_max),
             trace_id_min: block.trace_id_min,
             trace_id_max: block.trace_id_max,
+            retention: None,
         };
         (entry, Bytes::from(block.bytes))
+    }
+
+    /// When all of its spans had arrived, or later.
+    pub(crate) fn received(&self) -> UnixNanos {
+        let told = self.retention.as_ref().map(|told| told.received);
+        told.map_or_else(|| self.id.made_at(), UnixNanos::from_i64)
+    }
+
+    /// When a rule may drop something of it, Unix nanoseconds.
+    pub(crate) fn rewrite_at(&self) -> Option<UnixNanos> {
+        self.retention.as_ref()?.rewrite_at.map(UnixNanos::from_i64)
     }
 }
 

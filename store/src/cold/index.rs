@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};
 use bytes::Bytes;
+use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::bloom_filter::Sbbf;
@@ -19,6 +20,7 @@ use proto::TraceId;
 
 use super::block::{BlockEntry, BlockId};
 use super::catalog::Catalog;
+use super::checksum::{self, RowGroupChecksums};
 use super::chunks::Chunks;
 use super::locator::Locator;
 use super::{complete, schema};
@@ -42,6 +44,8 @@ const BLOCKS_ESTIMATE: usize = 1_024;
 pub(crate) struct Footer {
     pub(crate) metadata: ArrowReaderMetadata,
     pub(crate) catalog: Catalog,
+    /// One per row group; empty in blocks of format version 1.
+    pub(crate) checksums: Vec<RowGroupChecksums>,
 }
 
 impl Footer {
@@ -53,7 +57,8 @@ impl Footer {
             what: format!("catalog of block {}", entry.id),
             why: error.to_string(),
         })?;
-        Ok(Self { metadata: with_dictionaries(Arc::new(metadata))?, catalog })
+        let checksums = parse_checksums(entry, &metadata)?;
+        Ok(Self { metadata: with_dictionaries(Arc::new(metadata))?, catalog, checksums })
     }
 }
 
@@ -81,6 +86,16 @@ fn parse_metadata(entry: &BlockEntry, chunks: &Chunks) -> Result<ParquetMetaData
         return Err(Error::Corrupt { what: format!("block {}", entry.id), why });
     }
     Ok(metadata)
+}
+
+fn parse_checksums(entry: &BlockEntry, metadata: &ParquetMetaData) -> Result<Vec<RowGroupChecksums>, Error> {
+    let Some(json) = key_value(metadata, schema::CHECKSUMS_KEY) else { return Ok(Vec::new()) };
+    let corrupt = |why| Error::Corrupt { what: format!("checksums of block {}", entry.id), why };
+    let checksums: Vec<RowGroupChecksums> = serde_json::from_str(&json).map_err(|error| corrupt(error.to_string()))?;
+    if checksums.len() != metadata.num_row_groups() {
+        return Err(corrupt(format!("there are {} of {} row groups", checksums.len(), metadata.num_row_groups())));
+    }
+    Ok(checksums)
 }
 
 fn key_value(metadata: &ParquetMetaData, key: &str) -> Option<String> {
@@ -161,11 +176,7 @@ impl BlockIndexes {
         if let Some(locator) = self.locators.get(&entry.id) {
             return Ok(locator);
         }
-        let bytes = self.bytes(entry, Part::Locator).await?;
-        let locator = Arc::new(match entry.footer_offset {
-            Some(_) => Locator::parse(bytes)?,
-            None => locator_of_version_1(entry, bytes)?,
-        });
+        let locator = Arc::new(parse_locator(entry, self.bytes(entry, Part::Locator).await?)?);
         self.locators.insert(entry.id, Arc::clone(&locator));
         Ok(locator)
     }
@@ -175,8 +186,7 @@ impl BlockIndexes {
         if let Some(footer) = self.footers.get(&entry.id) {
             return Ok(footer);
         }
-        let bytes = self.bytes(entry, Part::Footer).await?;
-        let footer = Arc::new(Footer::parse(entry, entry.footer_offset.unwrap_or(entry.index_offset), bytes)?);
+        let footer = Arc::new(parse_footer(entry, self.bytes(entry, Part::Footer).await?)?);
         self.footers.insert(entry.id, Arc::clone(&footer));
         Ok(footer)
     }
@@ -213,22 +223,57 @@ impl BlockIndexes {
         Ok(())
     }
 
+    /// Memory that locators and footers take, in bytes.
+    pub(crate) fn memory_bytes(&self) -> (u64, u64) {
+        (self.locators.weight(), self.footers.weight())
+    }
+
     async fn bytes(&self, entry: &BlockEntry, part: Part) -> Result<Bytes, Error> {
         // A version 1 block has one range for both.
         let part = if entry.footer_offset.is_none() { Part::Footer } else { part };
         if let Some(copy) = self.db.block_index(&key(entry.id, part))? {
             return Ok(Bytes::from(copy));
         }
-        let path = object_store::path::Path::from(entry.path.as_str());
-        let end = self.objects.get_range(&path, entry.index_offset..entry.bytes).await?;
-        // The copy is never looked at again, so it must be right.
-        let end = complete::check_answer(&path, entry.bytes - entry.index_offset, end)?;
+        let end = fetch(&*self.objects, entry).await?;
         self.put(entry, &end)?;
-        cut(entry, part, &end).ok_or_else(|| Error::Corrupt {
-            what: format!("the manifest's entry of block {}", entry.id),
-            why: "the footer lies outside of the file".to_owned(),
-        })
+        part_of(entry, part, &end)
     }
+}
+
+/// All that lies behind a block's row groups, as it was written.
+pub(crate) async fn fetch(objects: &dyn ObjectStore, entry: &BlockEntry) -> Result<Bytes, Error> {
+    let (path, place) = (Path::from(entry.path.as_str()), entry.index_offset..entry.bytes);
+    let end = objects.get_range(&path, place.clone()).await?;
+    // The copy is never looked at again, so it must be right.
+    let end = complete::check_answer(&path, entry.bytes - entry.index_offset, end)?;
+    if let Some(written) = entry.index_crc32 {
+        checksum::verify(entry, place, &end, written)?;
+    }
+    Ok(end)
+}
+
+/// Reads both parts of what [`fetch`] got.
+pub(crate) fn parse(entry: &BlockEntry, end: &Bytes) -> Result<(Locator, Footer), Error> {
+    let part = |part| part_of(entry, if entry.footer_offset.is_none() { Part::Footer } else { part }, end);
+    Ok((parse_locator(entry, part(Part::Locator)?)?, parse_footer(entry, part(Part::Footer)?)?))
+}
+
+fn parse_locator(entry: &BlockEntry, bytes: Bytes) -> Result<Locator, Error> {
+    match entry.footer_offset {
+        Some(_) => Locator::parse(bytes),
+        None => locator_of_version_1(entry, bytes),
+    }
+}
+
+fn parse_footer(entry: &BlockEntry, bytes: Bytes) -> Result<Footer, Error> {
+    Footer::parse(entry, entry.footer_offset.unwrap_or(entry.index_offset), bytes)
+}
+
+fn part_of(entry: &BlockEntry, part: Part, end: &Bytes) -> Result<Bytes, Error> {
+    cut(entry, part, end).ok_or_else(|| Error::Corrupt {
+        what: format!("the manifest's entry of block {}", entry.id),
+        why: "the footer lies outside of the file".to_owned(),
+    })
 }
 
 /// A part out of all that lies behind the row groups.

@@ -6,6 +6,7 @@
 pub(crate) mod block;
 pub(crate) mod build;
 pub(crate) mod catalog;
+pub(crate) mod checksum;
 pub(crate) mod chunks;
 pub(crate) mod complete;
 pub(crate) mod decode;

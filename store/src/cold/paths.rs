@@ -3,6 +3,7 @@
 //! | path | object |
 //! |---|---|
 //! | `tenant=default/spans/<yyyy-mm-dd>/<writer id>-<start>-<block id>.parquet` | a block; the day is that of its first span, the start is counted by [`Origin`] in 8 hexadecimal digits |
+//! | `tenant=default/rollups/<yyyy-mm-dd>/<writer id>-<start>-<ULID>.parquet` | a rollup; the day is that of its first row |
 //! | `tenant=default/manifest/<writer id>/<number, 20 digits>.json` | a manifest |
 
 use object_store::path::Path;
@@ -13,25 +14,42 @@ use super::block::Origin;
 /// There is one data set so far; its name is in the paths so that further ones need no move.
 const TENANT: &str = "tenant=default";
 
+const SPANS: &str = "spans";
+const ROLLUPS: &str = "rollups";
+
 /// Where a block goes.
 pub(crate) fn block(origin: &Origin, id: BlockId, start_unix_nano: i64) -> Path {
-    let (year, month, day) = civil_date(start_unix_nano.div_euclid(86_400_000_000_000));
+    data(SPANS, origin, id, start_unix_nano)
+}
+
+/// Where all blocks and all rollups are.
+pub(crate) fn all_data() -> [Path; 2] {
+    [SPANS, ROLLUPS].map(|kind| Path::from(format!("{TENANT}/{kind}")))
+}
+
+fn data(kind: &str, origin: &Origin, id: BlockId, start_unix_nano: i64) -> Path {
     let Origin { writer, epoch } = origin;
-    Path::from(format!("{TENANT}/spans/{year:04}-{month:02}-{day:02}/{writer}-{epoch:08x}-{id}.parquet"))
+    Path::from(format!("{TENANT}/{kind}/{}/{writer}-{epoch:08x}-{id}.parquet", day(start_unix_nano)))
 }
 
-/// Where all blocks are.
-pub(crate) fn blocks() -> Path {
-    Path::from(format!("{TENANT}/spans"))
-}
-
-/// Whose block a path is, and which; `None` for anything else, blocks of before paths told the writer among them.
-pub(crate) fn parse_block(path: &Path) -> Option<(Origin, BlockId)> {
-    let (_, file) = path.as_ref().strip_prefix(blocks().as_ref())?.strip_prefix('/')?.split_once('/')?;
+/// Whose block or rollup a path is, and which; `None` for anything else, those of before paths told the writer among them.
+pub(crate) fn parse_data(path: &Path) -> Option<(Origin, BlockId)> {
+    let (kind, rest) = path.as_ref().strip_prefix(TENANT)?.strip_prefix('/')?.split_once('/')?;
+    let (_, file) = rest.split_once('/').filter(|_| [SPANS, ROLLUPS].contains(&kind))?;
     let (rest, id) = file.strip_suffix(".parquet")?.rsplit_once('-')?;
     let (writer, epoch) = rest.rsplit_once('-')?;
     let epoch = u32::from_str_radix(epoch, 16).ok()?;
     Some((Origin { writer: writer.to_owned(), epoch }, id.parse().ok()?))
+}
+
+/// Where a rollup goes.
+pub(crate) fn rollup(origin: &Origin, id: BlockId, start_unix_nano: i64) -> Path {
+    data(ROLLUPS, origin, id, start_unix_nano)
+}
+
+fn day(unix_nano: i64) -> String {
+    let (year, month, day) = civil_date(unix_nano.div_euclid(86_400_000_000_000));
+    format!("{year:04}-{month:02}-{day:02}")
 }
 
 /// Where all manifests are.
@@ -89,9 +107,10 @@ mod tests {
     fn paths_round_trip() {
         let origin = Origin { writer: "01J".to_owned(), epoch: 0x1f };
         let id = BlockId::generate();
-        assert_eq!(parse_block(&block(&origin, id, 0)), Some((origin.clone(), id)));
-        assert_eq!(parse_block(&Path::from(format!("tenant=default/spans/2026-11-23/{id}.parquet"))), None);
-        assert_eq!(parse_block(&manifest("01J", 42)), None);
+        assert_eq!(parse_data(&block(&origin, id, 0)), Some((origin.clone(), id)));
+        assert_eq!(parse_data(&rollup(&origin, id, 0)), Some((origin.clone(), id)));
+        assert_eq!(parse_data(&Path::from(format!("tenant=default/spans/2026-11-23/{id}.parquet"))), None);
+        assert_eq!(parse_data(&manifest("01J", 42)), None);
         assert!(is_probe(&probe("01J", id)) && !is_probe(&manifest("01J", 42)));
         assert_eq!(parse_manifest(&manifest("01J", 42)), Some(("01J".to_owned(), 42)));
         assert_eq!(parse_manifest(&probe("01J", BlockId::generate())), None);
@@ -110,6 +129,8 @@ mod tests {
         ] {
             let expected = format!("tenant=default/spans/{day}/01J-0000001f-{id}.parquet");
             assert_eq!(block(&origin, id, nanos).as_ref(), expected);
+            let expected = format!("tenant=default/rollups/{day}/01J-0000001f-{id}.parquet");
+            assert_eq!(rollup(&origin, id, nanos).as_ref(), expected);
         }
     }
 }

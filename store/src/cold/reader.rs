@@ -12,12 +12,14 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
 };
+use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::reader::ChunkReader;
 use proto::TraceId;
 
 use super::block::BlockEntry;
 use super::chunks::Chunks;
 use super::index::Footer;
-use super::{decode, schema};
+use super::{checksum, decode, schema};
 use crate::Error;
 
 /// The spans that a block has of a trace in `row_groups`, which must be consecutive and not empty: one GET.
@@ -34,7 +36,9 @@ pub(crate) async fn spans_of_trace(
     };
     let bytes = objects.get_range(&Path::from(entry.path.as_str()), range.clone()).await?;
     let chunks = Chunks::new(entry.bytes, vec![(range.start, bytes)]);
+    let owner = entry.clone();
     blocking(move || {
+        verify(&owner, &footer, &chunks, row_groups.clone(), None)?;
         let row_groups: Vec<usize> = row_groups.collect();
         let Some(rows) = rows_of_trace(&footer, chunks.clone(), &row_groups, trace_id)? else { return Ok(Vec::new()) };
         let selection = RowSelection::from(vec![RowSelector::skip(rows.start), RowSelector::select(rows.len())]);
@@ -56,13 +60,41 @@ pub(crate) async fn search_columns(
 ) -> Result<Vec<RecordBatch>, Error> {
     let path = Path::from(entry.path.as_str());
     let row_groups = 0..footer.metadata.metadata().num_row_groups();
-    let ranges: Vec<_> = row_groups.map(|number| byte_range(&footer, number, Some(&schema::SEARCH_COLUMNS))).collect();
+    let ranges: Vec<_> =
+        row_groups.clone().map(|number| byte_range(&footer, number, Some(&schema::SEARCH_COLUMNS))).collect();
+    let parts = objects.get_ranges(&path, &ranges).await?;
+    let parts = ranges.iter().map(|range| range.start).zip(parts).collect();
+    let chunks = Chunks::new(entry.bytes, parts);
+    let owner = entry.clone();
+    blocking(move || {
+        verify(&owner, &footer, &chunks, row_groups, Some(&schema::SEARCH_COLUMNS))?;
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, footer.metadata.clone())
+            .with_projection(projection(&footer, &schema::SEARCH_COLUMNS))
+            .with_batch_size(schema::ROW_GROUP_ROWS)
+            .build()?;
+        Ok(reader.collect::<Result<Vec<_>, _>>()?)
+    })
+    .await
+}
+
+/// All that retention may look at, of a whole block, row group by row group: every column but the events.
+pub(crate) async fn retention_columns(
+    objects: &Arc<dyn ObjectStore>,
+    entry: &BlockEntry,
+    footer: Arc<Footer>,
+) -> Result<Vec<RecordBatch>, Error> {
+    let path = Path::from(entry.path.as_str());
+    let row_groups = 0..footer.metadata.metadata().num_row_groups();
+    let ranges: Vec<_> = row_groups.map(|number| byte_range(&footer, number, None)).collect();
     let parts = objects.get_ranges(&path, &ranges).await?;
     let parts = ranges.iter().map(|range| range.start).zip(parts).collect();
     let chunks = Chunks::new(entry.bytes, parts);
     blocking(move || {
+        let fields = footer.metadata.parquet_schema().root_schema().get_fields();
+        let columns: Vec<&str> =
+            fields.iter().map(|field| field.name()).filter(|name| *name != schema::EVENTS).collect();
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, footer.metadata.clone())
-            .with_projection(projection(&footer, &schema::SEARCH_COLUMNS))
+            .with_projection(projection(&footer, &columns))
             .with_batch_size(schema::ROW_GROUP_ROWS)
             .build()?;
         Ok(reader.collect::<Result<Vec<_>, _>>()?)
@@ -75,9 +107,31 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + S
     tokio::task::spawn_blocking(work).await.map_err(|error| Error::Block(format!("decoding failed: {error}")))?
 }
 
-/// Where a row group's columns lie; they are contiguous.
+/// Makes sure that what was fetched is what was written: whole row groups, or the columns of a search.
+fn verify(
+    entry: &BlockEntry,
+    footer: &Footer,
+    chunks: &Chunks,
+    row_groups: Range<usize>,
+    columns: Option<&[&str]>,
+) -> Result<(), Error> {
+    for number in row_groups {
+        let Some(written) = footer.checksums.get(number) else { continue };
+        let written = if columns.is_some() { written.search } else { written.whole };
+        let place = byte_range(footer, number, columns);
+        let bytes = chunks.get_bytes(place.start, (place.end - place.start) as usize)?;
+        checksum::verify(entry, place, &bytes, written)?;
+    }
+    Ok(())
+}
+
+/// Where a row group's columns lie.
 pub(crate) fn byte_range(footer: &Footer, row_group: usize, columns: Option<&[&str]>) -> Range<u64> {
-    let row_group = footer.metadata.metadata().row_group(row_group);
+    place_of(footer.metadata.metadata().row_group(row_group), columns)
+}
+
+/// Where a row group's columns lie; they are contiguous.
+pub(crate) fn place_of(row_group: &RowGroupMetaData, columns: Option<&[&str]>) -> Range<u64> {
     let (mut first, mut last) = (u64::MAX, 0);
     for column in row_group.columns() {
         let root = column.column_path().parts().first().map(String::as_str).unwrap_or_default();

@@ -21,6 +21,8 @@ pub(crate) const CATALOG_KEY: &str = "spanhold.catalog";
 
 /// Key of the place of [`super::locator`] in the file: `start..end`, in bytes.
 pub(crate) const LOCATOR_KEY: &str = "spanhold.locator";
+/// Key of the checksums of the row groups, see [`super::checksum`].
+pub(crate) const CHECKSUMS_KEY: &str = "spanhold.checksums";
 
 pub(crate) const TRACE_ID: &str = "trace_id";
 pub(crate) const SPAN_ID: &str = "span_id";

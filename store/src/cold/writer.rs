@@ -14,10 +14,11 @@ use parquet::file::metadata::KeyValue;
 use proto::TraceId;
 
 use super::catalog::Catalog;
+use super::checksum::{self, RowGroupChecksums};
 use super::decode::{self, Words};
 use super::filter::{self, TraceFilter};
 use super::locator::Locator;
-use super::schema;
+use super::{reader, schema};
 use crate::Error;
 
 /// How hard to compress.
@@ -48,6 +49,14 @@ pub(crate) struct EncodedBlock {
     pub(crate) trace_id_max: TraceId,
 }
 
+impl EncodedBlock {
+    /// All that lies behind the row groups.
+    pub(crate) fn index(&self) -> &[u8] {
+        let taken = self.size - self.bytes.len() as u64;
+        &self.bytes[(self.index_offset - taken) as usize..]
+    }
+}
+
 /// A block as it is written.
 pub(crate) struct BlockWriter {
     writer: ArrowWriter<Vec<u8>>,
@@ -74,6 +83,23 @@ impl BlockWriter {
         self.facts.add(rows)?;
         self.writer.write(rows)?;
         self.writer.flush()?;
+        self.add_checksums()
+    }
+
+    fn add_checksums(&mut self) -> Result<(), Error> {
+        // What was flushed may still be in a buffer before the bytes.
+        self.writer.sync().map_err(|error| Error::Block(format!("writing a block: {error}")))?;
+        let bytes = self.writer.inner();
+        for row_group in self.writer.flushed_row_groups().iter().skip(self.facts.checksums.len()) {
+            let of_columns = |columns: Option<&[&str]>| {
+                let place = reader::place_of(row_group, columns);
+                let within = (place.start - self.taken) as usize..(place.end - self.taken) as usize;
+                bytes.get(within).map(checksum::of)
+            };
+            let checksums = of_columns(Some(&schema::SEARCH_COLUMNS)).zip(of_columns(None));
+            let (search, whole) = checksums.ok_or_else(|| Error::Block("a row group lies nowhere".to_owned()))?;
+            self.facts.checksums.push(RowGroupChecksums { search, whole });
+        }
         Ok(())
     }
 
@@ -99,8 +125,11 @@ impl BlockWriter {
         facts.catalog.truncate();
         let catalog = serde_json::to_string(&facts.catalog)
             .map_err(|error| Error::Block(format!("writing the catalog: {error}")))?;
+        let checksums = serde_json::to_string(&facts.checksums)
+            .map_err(|error| Error::Block(format!("writing the checksums: {error}")))?;
         let place = format!("{index_offset}..{footer_offset}");
-        for (key, value) in [(schema::CATALOG_KEY, catalog), (schema::LOCATOR_KEY, place)] {
+        let pairs = [(schema::CATALOG_KEY, catalog), (schema::LOCATOR_KEY, place), (schema::CHECKSUMS_KEY, checksums)];
+        for (key, value) in pairs {
             writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
         }
         let bytes = writer.into_inner()?;
@@ -133,6 +162,8 @@ struct Facts {
     hashes: Vec<u64>,
     last: Option<TraceId>,
     catalog: Catalog,
+    /// One per row group.
+    checksums: Vec<RowGroupChecksums>,
 }
 
 /// Spans, errors and last start of one service and span name.

@@ -150,8 +150,8 @@ impl ManifestStore {
     }
 }
 
-/// `None` when the bytes are no whole JSON document.
-fn parse(path: &Path, bytes: &[u8]) -> Result<Option<Manifest>, Error> {
+/// Reads a manifest; `None` when the bytes are no whole JSON document.
+pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Option<Manifest>, Error> {
     let corrupt = |why: String| Error::Corrupt { what: format!("manifest {path}"), why };
     let manifest: Manifest = match serde_json::from_slice(bytes) {
         Ok(manifest) => manifest,

@@ -3,6 +3,7 @@
 //!
 //! Never tries again by itself: who wants the change does, so that a slow object store holds up nobody else for long.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -116,7 +117,11 @@ impl Editor {
         self.count_cold();
         let json =
             serde_json::to_vec(&*manifest).map_err(|error| Error::Block(format!("copying the manifest: {error}")))?;
-        self.db.set_unlogged_meta(LOCAL_MANIFEST, &json)?;
+        match self.db.set_unlogged_meta(LOCAL_MANIFEST, &json) {
+            // An older copy names fewer blocks to a start without the object store, until that answers.
+            Err(error @ Error::DiskFull(_)) => tracing::debug!(%error, "no local copy of the manifest"),
+            other => other?,
+        }
         Ok(manifest)
     }
 
@@ -173,12 +178,11 @@ impl Editor {
         });
     }
 
-    /// Makes the new manifest and the blocks that it adds survive a power cut.
+    /// Makes the new manifest and the objects that it adds survive a power cut.
     fn sync(&self, before: &Manifest, next: &Manifest) -> Result<(), Error> {
         let Some(root) = &self.local_root else { return Ok(()) };
-        let is_new = |block: &&Arc<crate::BlockEntry>| !before.blocks.iter().any(|known| known.id == block.id);
-        let mut objects: Vec<Path> =
-            next.blocks.iter().filter(is_new).map(|block| Path::from(block.path.as_str())).collect();
+        let known: HashSet<&str> = before.objects().collect();
+        let mut objects: Vec<Path> = next.objects().filter(|path| !known.contains(path)).map(Path::from).collect();
         objects.push(paths::manifest(&next.writer, next.number));
         sync::files(root, objects.iter())
     }
@@ -188,5 +192,8 @@ impl Editor {
         let blocks = || view.manifests.values().flat_map(|manifest| &manifest.blocks);
         self.metrics.cold_blocks.set(blocks().count() as i64);
         self.metrics.cold_bytes.set(blocks().map(|block| block.bytes).sum::<u64>() as i64);
+        let rollups = || view.manifests.values().flat_map(|manifest| &manifest.rollups);
+        self.metrics.rollups.set(rollups().count() as i64);
+        self.metrics.rollup_bytes.set(rollups().map(|rollup| rollup.bytes).sum::<u64>() as i64);
     }
 }

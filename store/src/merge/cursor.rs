@@ -17,7 +17,7 @@ use super::unify::{self, Unified, corrupt};
 use crate::Error;
 use crate::cold::chunks::Chunks;
 use crate::cold::index::Footer;
-use crate::cold::{BlockEntry, complete, decode, reader, schema};
+use crate::cold::{BlockEntry, checksum, complete, decode, reader, schema};
 
 /// Rows that are read at once: few, as the input whose rows reach least far is read on first.
 const BATCH_ROWS: usize = 1_024;
@@ -149,6 +149,9 @@ impl Cursor {
         let path = Path::from(self.entry.path.as_str());
         let bytes = self.handle.block_on(self.objects.get_range(&path, range.clone()))?;
         let bytes = complete::check_answer(&path, range.end - range.start, bytes)?;
+        if let Some(written) = self.footer.checksums.get(number) {
+            checksum::verify(&self.entry, range.clone(), &bytes, written.whole)?;
+        }
         let chunks = Chunks::new(self.entry.bytes, vec![(range.start, bytes)]);
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, self.metadata.clone());
         self.reader = Some(builder.with_row_groups(vec![number]).with_batch_size(BATCH_ROWS).build()?);

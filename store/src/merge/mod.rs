@@ -31,4 +31,5 @@ mod unify;
 mod upload;
 mod worker;
 
+pub(crate) use sweep::Orphans;
 pub(crate) use worker::{Merger, MergerParts};

@@ -91,9 +91,9 @@ pub(crate) fn expired(
 }
 
 /// When the last span of a block ended. A sender's clock that is ahead must not keep a block for ever, so it is not later
-/// than when the block was made.
+/// than when the last of them was received.
 fn last_end(block: &BlockEntry) -> UnixNanos {
-    UnixNanos::from_i64(block.end_max.unwrap_or(block.start_max)).min(block.id.made_at())
+    UnixNanos::from_i64(block.end_max.unwrap_or(block.start_max)).min(block.received())
 }
 
 /// The days of a block's first and last start.

@@ -251,9 +251,9 @@ impl Output {
     fn finish(mut self, id: BlockId, path: &Path, windows: Vec<u64>) -> Result<Option<(BlockEntry, Bytes)>, Error> {
         self.flush()?;
         let Some(block) = self.writer.finish()? else { return Ok(None) };
+        let index_bytes = block.index().len();
         let (entry, last) = BlockEntry::of_named(id, path.as_ref(), block, windows);
-        let taken = entry.bytes - last.len() as u64;
-        let index = last.slice((entry.index_offset - taken) as usize..);
+        let index = last.slice(last.len() - index_bytes..);
         self.upload.finish(&entry, last)?;
         Ok(Some((entry, index)))
     }

@@ -1,7 +1,7 @@
 //! Deletes objects that no manifest names, when nobody can be reading them any more. See [`super`] for how they are told.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::TryStreamExt;
@@ -15,9 +15,45 @@ use crate::cold::{BlockEntry, BlockId, Origin, paths};
 use crate::points::Point;
 use crate::view::View;
 
-/// What is to be deleted, and when.
+/// Objects that the manifest does not name any more and never will again. Shared by those who take them out of it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Orphans {
+    gone: Arc<Mutex<Vec<Gone>>>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Gone {
+    /// `None` for what is no block.
+    id: Option<BlockId>,
+    path: String,
+    since: UnixNanos,
+}
+
+impl Orphans {
+    /// Adds objects that are not named since `since`, with their paths and, where they are blocks, their ids.
+    pub(crate) fn add(&self, objects: impl IntoIterator<Item = (Option<BlockId>, String)>, since: UnixNanos) {
+        let gone = objects.into_iter().map(|(id, path)| Gone { id, path, since });
+        self.lock().extend(gone);
+    }
+
+    /// Adds blocks that are not named since `since`.
+    pub(super) fn add_blocks<'a>(&self, blocks: impl IntoIterator<Item = &'a Arc<BlockEntry>>, since: UnixNanos) {
+        self.add(blocks.into_iter().map(|block| (Some(block.id), block.path.clone())), since);
+    }
+
+    /// Takes out what has been gone for `grace`.
+    fn take_due(&self, now: UnixNanos, grace: Duration) -> Vec<Gone> {
+        self.lock().extract_if(.., |gone| is_over(gone.since, now, grace)).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Gone>> {
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is left to look at.
 pub(super) struct Sweep {
-    gone: Vec<Gone>,
     started: UnixNanos,
     /// Whether what earlier starts of the program left is known.
     has_looked_back: bool,
@@ -25,28 +61,10 @@ pub(super) struct Sweep {
     tidied: UnixNanos,
 }
 
-/// An object that the manifest does not name any more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Gone {
-    id: BlockId,
-    path: String,
-    since: UnixNanos,
-}
-
 impl Sweep {
     /// At a start of the program.
     pub(super) const fn new(now: UnixNanos) -> Self {
-        Self { gone: Vec::new(), started: now, has_looked_back: false, tidied: now }
-    }
-
-    /// The manifest does not name these blocks since `now`, and never will again.
-    pub(super) fn add<'a>(&mut self, blocks: impl IntoIterator<Item = &'a Arc<BlockEntry>>, now: UnixNanos) {
-        self.gone.extend(blocks.into_iter().map(|block| Gone { id: block.id, path: block.path.clone(), since: now }));
-    }
-
-    /// Takes out what has been gone for `grace`.
-    fn take_due(&mut self, now: UnixNanos, grace: Duration) -> Vec<Gone> {
-        self.gone.extract_if(.., |gone| is_over(gone.since, now, grace)).collect()
+        Self { started: now, has_looked_back: false, tidied: now }
     }
 }
 
@@ -54,15 +72,15 @@ fn is_over(since: UnixNanos, now: UnixNanos, grace: Duration) -> bool {
     now.nanos_since(since) >= i64::try_from(grace.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// Whether an object is a block of an earlier start of the program that `own` is, which the manifest does not name.
+/// Whether an object is of an earlier start of the program that `own` is, and no manifest names it.
 fn is_left_behind(path: &Path, own: &Origin, named: &HashSet<&str>) -> Option<BlockId> {
-    let (origin, id) = paths::parse_block(path)?;
+    let (origin, id) = paths::parse_data(path)?;
     (origin.writer == own.writer && origin.epoch < own.epoch && !named.contains(path.as_ref())).then_some(id)
 }
 
-/// Paths of all blocks in a view, of every writer.
+/// Paths of all that manifests name, those of every writer.
 fn named(view: &View) -> HashSet<&str> {
-    view.manifests.values().flat_map(|manifest| &manifest.blocks).map(|block| block.path.as_str()).collect()
+    view.manifests.values().flat_map(|manifest| manifest.objects()).collect()
 }
 
 impl Merger {
@@ -71,12 +89,12 @@ impl Merger {
         if !sweep.has_looked_back && is_over(sweep.started, now, grace) && self.parts.editor.has_committed().await {
             self.look_back(sweep).await?;
         }
-        let due = sweep.take_due(now, grace);
-        if !due.is_empty() {
-            let rest = self.delete(due).await;
-            sweep.gone.extend(rest.1);
-            rest.0?;
-        }
+        let orphans = &self.parts.orphans;
+        let mut due = orphans.take_due(now, grace);
+        let result = self.delete(&mut due).await;
+        // What is still there after a failure.
+        orphans.lock().append(&mut due);
+        result?;
         if is_over(sweep.tidied, now, grace) {
             let view = self.parts.views.load();
             let known: HashSet<BlockId> =
@@ -89,48 +107,51 @@ impl Merger {
 
     /// Finds what earlier starts of the program left, and removes their old manifests.
     async fn look_back(&self, sweep: &mut Sweep) -> Result<(), Error> {
-        let mut objects = self.parts.objects.list(Some(&paths::blocks()));
         let view = self.parts.views.load();
         let named = named(&view);
         let mut found = Vec::new();
-        while let Some(object) = objects.try_next().await? {
-            if let Some(id) = is_left_behind(&object.location, &self.parts.origin, &named) {
-                found.push(Gone { id, path: object.location.to_string(), since: sweep.started });
+        for prefix in paths::all_data() {
+            let mut objects = self.parts.objects.list(Some(&prefix));
+            while let Some(object) = objects.try_next().await? {
+                if let Some(id) = is_left_behind(&object.location, &self.parts.origin, &named) {
+                    found.push((Some(id), object.location.to_string()));
+                }
             }
         }
         let manifests = self.parts.editor.sweep_manifests().await?;
         self.parts.metrics.swept_objects.inc_by(manifests as u64);
-        sweep.gone.extend(found);
+        self.parts.orphans.add(found, sweep.started);
         sweep.has_looked_back = true;
         Ok(())
     }
 
-    /// Deletes what no manifest of anybody names; gives back what is still there after a failure.
-    async fn delete(&self, mut due: Vec<Gone>) -> (Result<(), Error>, Vec<Gone>) {
-        if let Err(error) = self.parts.editor.refresh().await {
-            return (Err(error), due);
+    /// Deletes what no manifest of anybody names. `due` is what is still there, if this fails.
+    async fn delete(&self, due: &mut Vec<Gone>) -> Result<(), Error> {
+        if due.is_empty() {
+            return Ok(());
         }
+        self.parts.editor.refresh().await?;
         let view = self.parts.views.load();
         let named = named(&view);
         while let Some(gone) = due.pop() {
             if named.contains(gone.path.as_str()) {
-                tracing::error!(path = gone.path, "a block that was gone is named again, it stays");
+                tracing::error!(path = gone.path, "an object that was gone is named again, it stays");
                 continue;
             }
             match self.parts.objects.delete(&Path::from(gone.path.as_str())).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
                 Err(error) => {
                     due.push(gone);
-                    return (Err(error.into()), due);
+                    return Err(error.into());
                 }
             }
             self.parts.metrics.swept_objects.inc();
             self.parts.probe.reached(Point::OrphanSwept);
-            if let Err(error) = self.parts.indexes.remove(gone.id) {
-                return (Err(error), due);
+            if let Some(id) = gone.id {
+                self.parts.indexes.remove(id)?;
             }
         }
-        (Ok(()), due)
+        Ok(())
     }
 }
 
@@ -171,13 +192,14 @@ mod tests {
     #[test]
     fn nothing_goes_before_its_grace() {
         let at = |seconds: i64| UnixNanos::from_i64(seconds * 1_000_000_000);
-        let mut sweep = Sweep::new(at(0));
-        let gone = |since| Gone { id: BlockId::generate(), path: format!("{since}"), since: at(since) };
-        sweep.gone = vec![gone(10), gone(20), gone(30)];
+        let orphans = Orphans::default();
+        for since in [10, 20, 30] {
+            orphans.add([(None, since.to_string())], at(since));
+        }
         let grace = Duration::from_secs(15);
-        assert!(sweep.take_due(at(24), grace).is_empty());
-        let due = sweep.take_due(at(35), grace);
+        assert!(orphans.take_due(at(24), grace).is_empty());
+        let due = orphans.take_due(at(35), grace);
         assert_eq!(due.iter().map(|gone| gone.path.as_str()).collect::<Vec<_>>(), ["10", "20"]);
-        assert_eq!(sweep.gone.len(), 1);
+        assert_eq!(orphans.lock().len(), 1);
     }
 }

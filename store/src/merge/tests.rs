@@ -28,7 +28,7 @@ fn settings(fixture: &Fixture, window_spans: u64) -> Settings {
 }
 
 fn blocks(reader: &Reader) -> Vec<Arc<BlockEntry>> {
-    reader.view().manifests.values().flat_map(|manifest| manifest.blocks.clone()).collect()
+    reader.shared().views.load().manifests.values().flat_map(|manifest| manifest.blocks.clone()).collect()
 }
 
 async fn traces(reader: &Reader, numbers: impl Iterator<Item = u64>) -> Vec<String> {
@@ -41,7 +41,7 @@ async fn traces(reader: &Reader, numbers: impl Iterator<Item = u64>) -> Vec<Stri
 
 async fn cold(reader: &Reader, count: usize) {
     offloaded(reader, count).await;
-    until("retirement", async || reader.view().hot.len() == 1).await;
+    until("retirement", async || reader.shared().views.load().hot.len() == 1).await;
 }
 
 /// What was sent, window by window, is read the same before and after it is merged into one block.
@@ -228,7 +228,8 @@ async fn open_at(fixture: &Fixture, clock: &Arc<TestClock>, settings: Settings) 
 }
 
 async fn objects(fixture: &Fixture) -> Vec<String> {
-    let objects: Vec<_> = fixture.objects.list(Some(&paths::blocks())).try_collect().await.expect("memory answers");
+    let objects: Vec<_> =
+        fixture.objects.list(Some(&paths::all_data()[0])).try_collect().await.expect("memory answers");
     objects.into_iter().map(|object| object.location.to_string()).collect()
 }
 
@@ -247,7 +248,7 @@ async fn inputs_are_deleted_after_the_grace_and_nothing_else() {
     let store = open_at(&fixture, &clock, settings(&fixture, 1)).await;
     let reader = store.reader();
     send(&store, 0..4).await;
-    until("a merge", async || blocks(&reader).len() == 1 && reader.view().live.len() == 1).await;
+    until("a merge", async || blocks(&reader).len() == 1 && reader.shared().views.load().live.len() == 1).await;
     store.merger().run_once().await.expect("waits for the merge to end");
     let named = blocks(&reader)[0].path.clone();
     assert!(objects(&fixture).await.len() > 4, "inputs stay for readers");
@@ -270,7 +271,7 @@ async fn what_earlier_starts_left_behind_is_deleted_and_nothing_of_others() {
     send(&store, 0..3).await;
     cold(&store.reader(), 3).await;
     let named: Vec<String> = blocks(&store.reader()).iter().map(|block| block.path.clone()).collect();
-    let (own, _) = paths::parse_block(&Path::from(named[0].as_str())).expect("a block");
+    let (own, _) = paths::parse_data(&Path::from(named[0].as_str())).expect("a block");
     close(store).await;
 
     let put = async |origin: &Origin| {
@@ -392,7 +393,7 @@ async fn rows_that_a_sieve_leaves_out_are_gone_and_the_others_as_they_were() {
     let fixture = Fixture::new();
     let store = fixture.open(settings(&fixture, 1)).await;
     let reader = store.reader();
-    let mut held = store.merger().hold().await;
+    let held = store.merger().hold().await;
     for number in 0..2 {
         let spans = (1..=3).map(|span| plain_span(number, span, span - 1, 1_000 * u64::from(span), 5)).collect();
         store.writer().append(request("svc", spans)).await.expect("kept");
@@ -404,18 +405,18 @@ async fn rows_that_a_sieve_leaves_out_are_gone_and_the_others_as_they_were() {
     let (merged, _) = store.merger().rewrite(&inputs, Without("op 1")).await.expect("rewrites");
     let (merged, _) = merged.expect("some stay");
     assert_eq!((merged.spans, merged.start_min), (4, 2_000));
-    store.merger().commit(&mut held, &inputs, Some(&Arc::new(merged))).await.expect("commits");
+    store.merger().commit(&inputs, Some(&Arc::new(merged))).await.expect("commits");
     let found = reader.trace(trace_id(1)).await.expect("readable");
     assert_eq!(format!("{expected:#?}"), format!("{found:#?}"));
 
     // The same with all of them: no block is left.
     let inputs = blocks(&reader);
     let (merged, _) = store.merger().rewrite(&inputs, Without("op 2")).await.expect("rewrites");
-    store.merger().commit(&mut held, &inputs, Some(&Arc::new(merged.expect("some stay").0))).await.expect("commits");
+    store.merger().commit(&inputs, Some(&Arc::new(merged.expect("some stay").0))).await.expect("commits");
     let inputs = blocks(&reader);
     let (merged, _) = store.merger().rewrite(&inputs, Without("op 3")).await.expect("rewrites");
     assert!(merged.is_none());
-    store.merger().commit(&mut held, &inputs, None).await.expect("commits");
+    store.merger().commit(&inputs, None).await.expect("commits");
     assert!(blocks(&reader).is_empty());
     drop(held);
     close(store).await;

@@ -1,26 +1,27 @@
 //! Decides what to merge, has it done, commits it; one after the other.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use arrow::array::{BooleanArray, RecordBatch};
 use object_store::ObjectStore;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, Notify, oneshot};
 
 use super::plan;
 use super::rewrite::{Failure, Job, Rewritten};
-use super::sweep::Sweep;
+use super::sweep::{Orphans, Sweep};
 use crate::background::Background;
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::cold::sieve::Sieve;
 use crate::cold::{BlockEntry, BlockId, BlockIndexes, Origin};
+use crate::delete::DeletedTraces;
 use crate::manifest::Editor;
 use crate::metrics::Metrics;
 use crate::points::{Point, Probe};
+use crate::retention::{Retention, RetentionSieve, due_for_rewrite};
 use crate::view::{View, Views};
 use crate::{Error, Settings};
 
@@ -39,6 +40,9 @@ pub(crate) struct MergerParts {
     pub(crate) probe: Arc<dyn Probe>,
     pub(crate) budget: Budget,
     pub(crate) origin: Origin,
+    pub(crate) retention: Arc<Retention>,
+    /// What is to be deleted later.
+    pub(crate) orphans: Orphans,
 }
 
 /// Merges the blocks of one writer.
@@ -52,16 +56,9 @@ pub(crate) struct Merger {
 pub(super) struct State {
     /// Blocks that cannot be merged.
     left_out: HashSet<BlockId>,
-    pub(super) sweep: Sweep,
-}
-
-/// Keeps every row.
-struct KeepAll;
-
-impl Sieve for KeepAll {
-    fn sift(&mut self, _: &RecordBatch) -> Result<Option<BooleanArray>, Error> {
-        Ok(None)
-    }
+    /// Blocks that were rewritten alone for deletes and lost no span, with those deletes: not again because of them.
+    kept_whole: HashMap<BlockId, Arc<DeletedTraces>>,
+    sweep: Sweep,
 }
 
 impl Merger {
@@ -74,7 +71,7 @@ impl Merger {
         Ok(Self {
             background: Background::start("store-merge")?,
             stop: Arc::new(AtomicBool::new(false)),
-            state: Mutex::new(State { left_out: HashSet::new(), sweep }),
+            state: Mutex::new(State { left_out: HashSet::new(), kept_whole: HashMap::new(), sweep }),
             parts,
         })
     }
@@ -127,10 +124,10 @@ impl Merger {
     }
 
     async fn work(&self, state: &mut State) -> Result<(), Error> {
-        self.expire(state).await?;
+        self.expire().await?;
         loop {
             let manifest = self.parts.editor.current().await?;
-            let inputs = self.plan(state, &manifest.blocks);
+            let inputs = self.plan(state, &manifest.blocks).await?;
             if inputs.is_empty() {
                 break;
             }
@@ -140,15 +137,33 @@ impl Merger {
     }
 
     /// Which blocks to rewrite into one.
-    fn plan(&self, state: &State, blocks: &[Arc<BlockEntry>]) -> Vec<Arc<BlockEntry>> {
+    async fn plan(&self, state: &mut State, blocks: &[Arc<BlockEntry>]) -> Result<Vec<Arc<BlockEntry>>, Error> {
         let settings = &self.parts.settings;
         let limits = plan::Limits { inputs_min: settings.merge_inputs_min, bytes_max: settings.merge_block_bytes_max };
+        state.kept_whole.retain(|id, _| blocks.iter().any(|block| block.id == *id));
         let usable: Vec<_> = blocks.iter().filter(|block| !state.left_out.contains(&block.id)).cloned().collect();
-        plan::merge(&usable, limits, self.parts.clock.now(), |_| false)
+        let due = self.due(state, &usable).await?;
+        Ok(plan::merge(&usable, limits, self.parts.clock.now(), |block| due.contains(&block.id)))
+    }
+
+    /// Which blocks would lose rows if they were rewritten.
+    async fn due(&self, state: &State, blocks: &[Arc<BlockEntry>]) -> Result<HashSet<BlockId>, Error> {
+        let (deleted, now) = (Arc::clone(&self.parts.views.load().deleted), self.parts.clock.now());
+        let mut due = HashSet::new();
+        for block in blocks {
+            let may_hide = deleted.between(block.trace_id_min, block.trace_id_max).next().is_some();
+            let is_new = || state.kept_whole.get(&block.id).is_none_or(|known| *known != deleted);
+            let locator = if may_hide && is_new() { Some(self.parts.indexes.locator(block).await?) } else { None };
+            let may_have = |id| locator.as_ref().is_some_and(|locator| !locator.row_groups_of(id).is_empty());
+            if due_for_rewrite(block, &deleted, may_have, now) {
+                due.insert(block.id);
+            }
+        }
+        Ok(due)
     }
 
     /// Takes blocks out of the manifest that are past an age or too many.
-    async fn expire(&self, state: &mut State) -> Result<(), Error> {
+    async fn expire(&self) -> Result<(), Error> {
         let Settings { cold_retention, cold_bytes_max, .. } = self.parts.settings;
         let manifest = self.parts.editor.current().await?;
         let expired = plan::expired(&manifest.blocks, self.parts.clock.now(), cold_retention, cold_bytes_max);
@@ -160,27 +175,55 @@ impl Merger {
         editor.edit(|manifest| manifest.without(&expired), |_| {}, Point::MergeCommitted).await?;
         self.parts.metrics.expired_blocks.inc_by(gone.len() as u64);
         tracing::info!(blocks = gone.len(), "blocks left the cold tier by age or bytes");
-        state.sweep.add(&gone, self.parts.clock.now());
+        self.parts.orphans.add_blocks(&gone, self.parts.clock.now());
         Ok(())
     }
 
     /// Rewrites and commits. Inputs that cannot be read are left out from now on.
     async fn merge(&self, state: &mut State, inputs: &[Arc<BlockEntry>]) -> Result<(), Error> {
         let started = Instant::now();
-        match self.rewrite(inputs, KeepAll).await {
-            Ok((block, _)) => {
-                let block = block.map(|(entry, index)| (Arc::new(entry), index));
-                if let Some((entry, index)) = &block {
-                    self.parts.probe.reached(Point::MergedPut);
-                    self.parts.indexes.put(entry, index)?;
+        let deleted = Arc::clone(&self.parts.views.load().deleted);
+        let rewritten = match self.sieve(inputs).await {
+            Ok(sieve) => self.rewrite(inputs, sieve).await,
+            Err(failure) => Err(failure),
+        };
+        let (block, sieve) = match rewritten {
+            Ok(rewritten) => rewritten,
+            Err(failure) => return self.give_up(state, inputs, failure),
+        };
+        let merged = match block {
+            Some((mut entry, index)) => {
+                entry.retention = Some(sieve.finish(entry.bytes as f64 / entry.spans as f64));
+                self.parts.probe.reached(Point::MergedPut);
+                if let Err(error) = self.parts.indexes.put(&entry, &index) {
+                    tracing::debug!(%error, block = %entry.id, "no local copy of a block's index; it is read from the block");
                 }
-                let merged = block.as_ref().map(|(entry, _)| entry);
-                self.commit(state, inputs, merged).await?;
-                self.parts.metrics.merge_seconds.observe(started.elapsed().as_secs_f64());
-                Ok(())
+                Some(Arc::new(entry))
             }
-            Err(failure) => self.give_up(state, inputs, failure),
+            None => {
+                drop(sieve.finish(0.0));
+                None
+            }
+        };
+        if let ([input], Some(merged)) = (inputs, &merged)
+            && input.spans == merged.spans
+        {
+            state.kept_whole.insert(merged.id, deleted);
         }
+        self.commit(inputs, merged.as_ref()).await?;
+        self.parts.metrics.merge_seconds.observe(started.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    /// Decides which traces of `inputs` stay.
+    async fn sieve(&self, inputs: &[Arc<BlockEntry>]) -> Result<RetentionSieve, Failure> {
+        let mut with_locators = Vec::with_capacity(inputs.len());
+        for entry in inputs {
+            let locator = self.parts.indexes.locator(entry).await;
+            let locator = locator.map_err(|error| Failure { input: Some(entry.id), error })?;
+            with_locators.push((Arc::clone(entry), locator));
+        }
+        Ok(self.parts.retention.of_blocks(&self.parts.views.load(), &with_locators, self.parts.clock.now()))
     }
 
     /// Rewrites `inputs` into one block, without what `sieve` leaves out, and puts it.
@@ -210,7 +253,6 @@ impl Merger {
 
     pub(super) async fn commit(
         &self,
-        state: &mut State,
         inputs: &[Arc<BlockEntry>],
         merged: Option<&Arc<BlockEntry>>,
     ) -> Result<(), Error> {
@@ -225,10 +267,10 @@ impl Merger {
         if manifest.blocks.iter().any(|block| ids.contains(&block.id)) {
             // Some input left meanwhile, so the others stay as they are.
             self.parts.metrics.merge_failures.inc();
-            state.sweep.add(merged, now);
+            self.parts.orphans.add_blocks(merged, now);
             return Ok(());
         }
-        state.sweep.add(inputs, now);
+        self.parts.orphans.add_blocks(inputs, now);
         let metrics = &self.parts.metrics;
         metrics.merges.inc();
         metrics.merged_spans.inc_by(inputs.iter().map(|input| input.spans).sum());
@@ -247,7 +289,7 @@ impl Merger {
                 return Err(error);
             }
             Error::Cold(_) | Error::Block(_) | Error::Corrupt { .. } => {}
-            Error::Overloaded { .. } | Error::Poisoned(_) | Error::Hot(_) | Error::Io { .. } => return Err(error),
+            _ => return Err(error),
         }
         self.parts.metrics.merge_failures.inc();
         let at_fault = |block: &&Arc<BlockEntry>| input.is_none_or(|id| id == block.id);

@@ -1,5 +1,7 @@
 //! Folds the spans of one source (a window or a block) into fragments: what that source knows of each trace.
 
+use std::ops::RangeInclusive;
+
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use proto::{TraceId, UnixNanos};
@@ -55,8 +57,7 @@ pub(super) struct Row {
 
 /// The span conditions of a request, in a source's texts.
 pub(super) struct Conditions {
-    start: i64,
-    end: i64,
+    starts: RangeInclusive<i64>,
     service: Option<TextId>,
     name: Option<TextId>,
     error: Option<bool>,
@@ -72,8 +73,7 @@ impl Conditions {
         let service = request.service.as_deref().map(&find);
         let name = request.name.as_deref().map(&find);
         Self {
-            start: request.start.as_i64(),
-            end: request.end.as_i64(),
+            starts: request.start.as_i64()..=request.last_start(),
             service: service.flatten(),
             name: name.flatten(),
             error: request.error,
@@ -85,7 +85,7 @@ impl Conditions {
 
     fn matches(&self, row: &Row) -> bool {
         !self.never
-            && (self.start..self.end).contains(&row.start)
+            && self.starts.contains(&row.start)
             && self.service.is_none_or(|service| service == row.service)
             && self.name.is_none_or(|name| name == row.name)
             && self.error.is_none_or(|error| error == row.is_error)

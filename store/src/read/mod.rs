@@ -5,8 +5,10 @@
 
 mod fold;
 pub mod request;
+mod rollups;
 mod scan;
 mod search;
+mod spilled;
 #[cfg(test)]
 pub(crate) mod tests;
 mod trace;
@@ -17,12 +19,17 @@ use model::Span;
 use object_store::ObjectStore;
 use proto::TraceId;
 pub use request::*;
+pub(crate) use trace::batches_of;
 
 use crate::Error;
+use crate::clock::Clock;
 use crate::cold::catalog::Catalog;
 use crate::cold::{BlockEntry, BlockIndexes, encode};
+use crate::inspect::Inspector;
 use crate::manifest::Editor;
+use crate::metrics::Metrics;
 use crate::progress::Progress;
+use crate::retention::{DryRun, Retention, RetentionReport};
 use crate::view::{View, Views};
 
 /// Asks the store. Cheap to clone; cannot write.
@@ -31,27 +38,36 @@ pub struct Reader {
     shared: Arc<Shared>,
 }
 
-struct Shared {
-    views: Arc<Views>,
-    objects: Arc<dyn ObjectStore>,
-    indexes: Arc<BlockIndexes>,
+/// What a [`Reader`] works with.
+pub(crate) struct Shared {
+    pub(crate) views: Arc<Views>,
+    pub(crate) objects: Arc<dyn ObjectStore>,
+    pub(crate) indexes: Arc<BlockIndexes>,
     /// Knows when other nodes have replaced blocks.
-    editor: Arc<Editor>,
+    pub(crate) editor: Arc<Editor>,
     /// This node among the writers of the bucket.
-    writer: String,
-    progress: Progress,
+    pub(crate) writer: String,
+    pub(crate) progress: Progress,
+    pub(crate) retention: Arc<Retention>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: Metrics,
 }
 
 impl Reader {
-    pub(crate) fn new(
-        views: Arc<Views>,
-        objects: Arc<dyn ObjectStore>,
-        indexes: Arc<BlockIndexes>,
-        editor: Arc<Editor>,
-        writer: String,
-        progress: Progress,
-    ) -> Self {
-        Self { shared: Arc::new(Shared { views, objects, indexes, editor, writer, progress }) }
+    pub(crate) fn new(parts: Shared) -> Self {
+        Self { shared: Arc::new(parts) }
+    }
+
+    /// A look at what is where, for whoever runs the store.
+    #[must_use]
+    pub fn inspector(&self) -> Inspector {
+        Inspector::new(Arc::clone(&self.shared))
+    }
+
+    /// For tests of other modules.
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// Every span of a trace, each once (of two with the same id the later end wins), by start; empty when unknown.
@@ -70,12 +86,6 @@ impl Reader {
         }
     }
 
-    /// What is asked now.
-    #[cfg(test)]
-    pub(crate) fn view(&self) -> Arc<View> {
-        self.shared.views.load()
-    }
-
     /// The traces that match, in exact order.
     ///
     /// # Errors
@@ -92,7 +102,25 @@ impl Reader {
         }
     }
 
-    /// All services, by name. A span that was sent twice, in two windows, counts twice here.
+    /// How many spans there were and how long they took, by service, name, kind and root, over all that was ever received: what
+    /// retention dropped is counted too. A span that was sent twice counts once when both came in one window, else twice.
+    ///
+    /// # Errors
+    /// When a tier cannot be read.
+    pub async fn rollups(&self, request: &RollupRequest) -> Result<Rollups, Error> {
+        self.shared.progress.catch_up().await;
+        let view = self.shared.views.load();
+        match self.shared.rollups(&view, request).await {
+            Err(error) => {
+                let view = self.shared.after(error).await?;
+                self.shared.rollups(&view, request).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// All services, by name. A span that was sent twice, in two windows, counts twice here, and spans of deleted traces count
+    /// until their block is rewritten.
     ///
     /// # Errors
     /// When a tier cannot be read.
@@ -107,19 +135,36 @@ impl Reader {
             answer => answer,
         }
     }
+
+    /// The retention rules in force, and what each did with spans since the store was opened.
+    #[must_use]
+    pub fn retention(&self) -> RetentionReport {
+        self.shared.retention.report()
+    }
+
+    /// What the retention rules would do now with the blocks that were received in the last `back_nanos` nanoseconds.
+    ///
+    /// # Errors
+    /// When the cold tier cannot be read.
+    pub async fn retention_dry_run(&self, back_nanos: i64) -> Result<DryRun, Error> {
+        let shared = &self.shared;
+        let now = shared.clock.now();
+        let since = now.saturating_add(back_nanos.saturating_neg());
+        shared.retention.dry_run(&shared.views.load(), &shared.objects, &shared.indexes, since, now).await
+    }
 }
 
 impl Shared {
-    /// The view with which to ask once more, when `error` says that a block is gone: it was merged, or left by age,
+    /// The view with which to ask once more, when `error` says that an object is gone: it was merged, or left by age,
     /// longer ago than [`crate::Settings::orphan_grace`].
     async fn after(&self, error: Error) -> Result<Arc<View>, Error> {
         let Error::Cold(cause) = &error else { return Err(error) };
         let object_store::Error::NotFound { path, .. } = &**cause else { return Err(error) };
         self.editor.refresh().await?;
         let newer = self.views.load();
-        if blocks(&newer).any(|block| path.ends_with(&block.path)) {
+        if newer.manifests.values().flat_map(|manifest| manifest.objects()).any(|named| path.ends_with(named)) {
             let why = "the manifest names it, and the object store does not have it".to_owned();
-            return Err(Error::Corrupt { what: format!("block {path}"), why });
+            return Err(Error::Corrupt { what: format!("object {path}"), why });
         }
         Ok(newer)
     }
@@ -128,8 +173,13 @@ impl Shared {
         let mut catalog = Catalog::default();
         for window in &view.live {
             let columns = window.read();
-            catalog.merge(&encode::catalog(&columns, 0..columns.len()));
+            let stays = |row: &usize| !view.deleted.contains(columns.traces.id_of_row(*row));
+            catalog.merge(&match view.deleted.is_empty() {
+                true => encode::catalog(&columns, 0..columns.len()),
+                false => encode::catalog(&columns, (0..columns.len()).filter(stays)),
+            });
         }
+        catalog.merge(&spilled::catalog(&view.spilled).await?);
         for block in blocks(view) {
             catalog.merge(&self.indexes.footer(block).await?.catalog);
         }

@@ -343,8 +343,9 @@ impl ObjectStore for SimStore {
             let mut found: Vec<ObjectMeta> = store.gate.truth.list(prefix.as_ref()).try_collect().await?;
             if let Outcome::Lagging { hidden } = outcome {
                 let state = store.gate.state();
-                let shown = state.arrivals.len().saturating_sub(hidden);
-                found.retain(|object| !state.arrivals[shown..].contains(&object.location));
+                let age = |object: &ObjectMeta| state.arrivals.iter().position(|path| *path == object.location);
+                found.sort_by_key(age);
+                found.truncate(found.len().saturating_sub(hidden));
             }
             Ok::<_, Error>(futures::stream::iter(found.into_iter().map(Ok)))
         };
