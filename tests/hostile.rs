@@ -348,7 +348,7 @@ async fn a_damaged_block_is_an_error_to_who_asks_and_never_the_end_of_the_proces
     server.send(request("first", (0..100).flat_map(|number| chain(number, 5)).collect())).await;
     server.offloaded(1.0).await;
     let cold = folder.path().join("cold");
-    let [block] = &files(&cold, ".parquet")[..] else { panic!("one block") };
+    let [block] = &files(&cold.join("tenant=default/spans"), ".parquet")[..] else { panic!("one block") };
     server.send(request("second", (100..200).flat_map(|number| chain(number, 5)).collect())).await;
     server.offloaded(2.0).await;
     server.terminate();
