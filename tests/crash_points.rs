@@ -24,8 +24,9 @@ fn reach(point: Point) -> Option<u64> {
         | Point::BlockCommitted
         | Point::BlockShown
         | Point::WindowsRetired => Some(3),
-        Point::RollupsJoined | Point::MergedPut | Point::MergeCommitted => Some(1),
-        // Objects are swept after a grace that is longer than this test. This traffic deletes nothing.
+        Point::RollupsJoined => Some(1),
+        Point::MergedPut | Point::MergeCommitted => Some(1),
+        // Swept after minutes, which the simulation lets pass. This traffic deletes nothing.
         Point::OrphanSwept | Point::DeletesCommitted => None,
     }
 }
@@ -63,7 +64,7 @@ async fn a_kill_at_any_point_loses_nothing_and_doubles_nothing() {
         expect_kept(&server, &kept).await;
         killed += 1;
     }
-    assert!(killed >= 7, "only {killed} points");
+    assert!(killed >= 10, "only {killed} points");
 }
 
 /// What the newest manifest names is there in full, and no window is named twice.

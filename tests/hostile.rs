@@ -343,9 +343,11 @@ fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "wants two blocks of one day that is over, which are merged now; needs a way to switch merging off"]
 async fn a_damaged_block_is_an_error_to_who_asks_and_never_the_end_of_the_process() {
-    let Fixture { server, folder } = start("500");
+    // Two blocks that stay two.
+    let folder = tempfile::tempdir().expect("a folder");
+    let unmerged = ["--window-spans-max", "500", "--hot-bytes-max", "0", "--merge-inputs-min", "1000000"];
+    let server = Server::start(folder.path(), &unmerged);
     server.send(request("first", (0..100).flat_map(|number| chain(number, 5)).collect())).await;
     server.offloaded(1.0).await;
     let cold = folder.path().join("cold");

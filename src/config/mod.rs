@@ -155,6 +155,7 @@ fn validate(options: ServeOptions) -> Result<Config, ConfigError> {
         rollup_hour_retention,
         disk_free_min,
         merge_interval,
+        merge_inputs_min,
         merge_block_bytes_max,
         orphan_grace,
         cold_retention,
@@ -178,6 +179,7 @@ fn validate(options: ServeOptions) -> Result<Config, ConfigError> {
     set(&mut store.rollup_hour_retention, rollup_hour_retention.map(Into::into));
     set(&mut store.disk_free_min, disk_free_min);
     set(&mut store.merge_interval, merge_interval.map(Into::into));
+    set(&mut store.merge_inputs_min, merge_inputs_min);
     set(&mut store.merge_block_bytes_max, merge_block_bytes_max);
     set(&mut store.orphan_grace, orphan_grace.map(Into::into));
     store.cold_retention = cold_retention.map(Into::into);
@@ -224,6 +226,7 @@ fn check_merging(store: &store::Settings) -> Result<(), ConfigError> {
     let seconds = |duration: Duration| duration.as_secs();
     for (name, value, least) in [
         ("merge-interval in milliseconds", store.merge_interval.as_millis() as u64, 1),
+        ("merge-inputs-min", store.merge_inputs_min as u64, 2),
         ("merge-block-bytes-max", store.merge_block_bytes_max, MERGE_BLOCK_BYTES_MIN),
         ("orphan-grace in seconds", seconds(store.orphan_grace), seconds(grace_min)),
         ("cold-retention in seconds", store.cold_retention.map_or(u64::MAX, seconds), seconds(COLD_RETENTION_MIN)),

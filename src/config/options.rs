@@ -77,6 +77,9 @@ pub struct ServeOptions {
     /// How often to look for blocks to merge, beside after each new one.
     #[arg(long, env = "SPANHOLD_MERGE_INTERVAL", value_name = "DURATION")]
     pub merge_interval: Option<Span>,
+    /// Blocks of about one size and the same days from which on they are merged; a quarter of them once the day is over.
+    #[arg(long, env = "SPANHOLD_MERGE_INPUTS_MIN", value_name = "BLOCKS")]
+    pub merge_inputs_min: Option<usize>,
     /// Size of a merged block at most, about.
     #[arg(long, env = "SPANHOLD_MERGE_BLOCK_BYTES_MAX", value_name = "BYTES")]
     pub merge_block_bytes_max: Option<u64>,
@@ -122,6 +125,7 @@ impl ServeOptions {
             rollup_hour_retention: self.rollup_hour_retention.or(file.rollup_hour_retention),
             disk_free_min: self.disk_free_min.or(file.disk_free_min),
             merge_interval: self.merge_interval.or(file.merge_interval),
+            merge_inputs_min: self.merge_inputs_min.or(file.merge_inputs_min),
             merge_block_bytes_max: self.merge_block_bytes_max.or(file.merge_block_bytes_max),
             orphan_grace: self.orphan_grace.or(file.orphan_grace),
             cold_retention: self.cold_retention.or(file.cold_retention),

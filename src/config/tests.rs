@@ -58,6 +58,7 @@ fn limits_of_merging_are_checked() {
     for (wrong, expected) in [
         ("orphan-grace = \"1m\"", "orphan-grace in seconds = 60: must be at least 92"),
         ("merge-block-bytes-max = 5", "merge-block-bytes-max = 5: must be at least 1048576"),
+        ("merge-inputs-min = 1", "merge-inputs-min = 1: must be at least 2"),
         ("merge-interval = \"0s\"", "merge-interval in milliseconds = 0: must be at least 1"),
         ("cold-retention = \"1s\"", "cold-retention in seconds = 1: must be at least 60"),
         ("cold-bytes-max = 0", "cold-bytes-max = 0: must be at least 1048576"),

@@ -31,6 +31,9 @@ const ROW_GROUPS_BYTES_MAX: u64 = 48 << 20;
 /// Spans of a merged block: what its trace filter and the row numbers of readers are sized for.
 const SPANS_MAX: u64 = 16 << 20;
 
+/// Of a day that is over, one in so many of the usual number of blocks is enough.
+const LEFT_OVER_PART: usize = 4;
+
 /// A day is over for good when this many began after it: late spans have come by then.
 const DAYS_UNTIL_OVER: i64 = 2;
 
@@ -60,8 +63,7 @@ pub(crate) fn merge(
         days.entry(Days::of(block)).or_default().push(block);
     }
     let of_tier = || tiers.values().find_map(|blocks| of_one_size(blocks, limits));
-    // No number of blocks is ever enough: only what is due is rewritten.
-    let over = |days: &Days| limits.inputs_min < usize::MAX && days.last + DAYS_UNTIL_OVER <= day(now.as_i64());
+    let over = |days: &Days| days.last + DAYS_UNTIL_OVER <= day(now.as_i64());
     let of_day = || days.iter().filter(|(days, _)| over(days)).find_map(|(_, blocks)| left_over(blocks, limits));
     let alone = || blocks.iter().find(|block| is_due(block)).map(|block| vec![block]);
     let chosen = of_tier().or_else(of_day).or_else(alone).unwrap_or_default();
@@ -128,10 +130,11 @@ fn of_one_size<'a>(blocks: &[&'a Arc<BlockEntry>], limits: Limits) -> Option<Vec
 
 /// Neighbours of which none is so much larger than all others that it would be rewritten for nothing.
 fn left_over<'a>(blocks: &[&'a Arc<BlockEntry>], limits: Limits) -> Option<Vec<&'a Arc<BlockEntry>>> {
+    let enough = (limits.inputs_min / LEFT_OVER_PART).max(2);
     (0..blocks.len()).map(|first| fitting(&blocks[first..], limits).0).find_map(|run| {
         let all: u64 = run.iter().map(|block| block.bytes).sum();
         let largest = run.iter().map(|block| block.bytes).max()?;
-        (run.len() >= 2 && (all - largest).saturating_mul(TIER_FACTOR) >= largest).then(|| run.to_vec())
+        (run.len() >= enough && (all - largest).saturating_mul(TIER_FACTOR) >= largest).then(|| run.to_vec())
     })
 }
 

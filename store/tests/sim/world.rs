@@ -294,5 +294,8 @@ fn settings(dice: &mut StdRng) -> Settings {
     settings.manifest_refresh = Duration::from_secs(24 * 3600);
     settings.retry_pause_min = Duration::from_millis(1);
     settings.retry_pause_max = Duration::from_millis(1);
+    // Merges begin when a window was offloaded, and not by real time.
+    settings.merge_interval = Duration::from_secs(24 * 3600);
+    settings.merge_inputs_min = dice.random_range(2..5);
     settings
 }
