@@ -2,7 +2,7 @@
 # ARGS goes to the command that is run last: make run ARGS='--cold s3://bucket/prefix'.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench fuzz fmt lint ui
+.PHONY: help run test sim bench fuzz fmt lint ui
 
 ARGS ?=
 
@@ -17,6 +17,10 @@ run: ## install what is missing, build, run the server with a demo load; ARGS go
 
 test: ## install what is missing and run everything that CI runs
 	@scripts/test.sh
+
+sim: ## run the store's simulation for long: ARGS='--steps 1000000', or one seed again: ARGS='--seed 7'
+	@scripts/setup.sh
+	@scripts/sim.sh $(ARGS)
 
 bench: ## measure the server end to end; ARGS go to the load run
 	@scripts/setup.sh

@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::ServeOptions;
 use crate::demo::DemoOptions;
+use crate::inspect::InspectOptions;
 
 /// A self-hosted, lightweight trace backend for database-as-a-service platforms.
 #[derive(Debug, Parser)]
@@ -26,6 +27,10 @@ pub enum Command {
     Demo(DemoOptions),
     /// Print one trace as a tree.
     Trace(TraceOptions),
+    /// Tell what the retention rules of a server would drop now.
+    Retention(RetentionOptions),
+    /// Show windows, manifests and blocks, and where a trace is.
+    Inspect(InspectOptions),
     /// Read the configuration, say what is wrong with it or what follows from it, and end.
     CheckConfig(ServeOptions),
 }
@@ -35,6 +40,17 @@ pub enum Command {
 pub struct TraceOptions {
     /// Trace id: 32 hex digits.
     pub id: String,
+    /// Address of a server's HTTP API.
+    #[arg(long, env = "SPANHOLD_URL", default_value = "http://127.0.0.1:4319")]
+    pub url: String,
+}
+
+/// Options of `spanhold retention`.
+#[derive(Debug, Args)]
+pub struct RetentionOptions {
+    /// Look at what arrived in so many hours.
+    #[arg(long, default_value_t = 24)]
+    pub hours: u64,
     /// Address of a server's HTTP API.
     #[arg(long, env = "SPANHOLD_URL", default_value = "http://127.0.0.1:4319")]
     pub url: String,

@@ -1,6 +1,6 @@
 //! From the URL of the cold tier to an object store.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,11 +49,22 @@ pub struct Cold {
     pub local_root: Option<PathBuf>,
 }
 
-/// Opens the cold tier at `url`. For S3 the usual AWS variables give endpoint, region and credentials.
+/// Opens the cold tier at `url`, and makes its folder if it is one. For S3 the usual AWS variables give endpoint, region and credentials.
 ///
 /// # Errors
 /// When the URL or the variables are not usable. Does not try to reach the object store.
 pub fn open(url: &str) -> Result<Cold, ColdError> {
+    if let Some(folder) = url.strip_prefix("file://").filter(|folder| Path::new(folder).is_absolute()) {
+        std::fs::create_dir_all(folder).map_err(|source| ColdError::Folder { folder: folder.to_owned(), source })?;
+    }
+    open_existing(url)
+}
+
+/// Opens the cold tier at `url`; a folder must be there.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_existing(url: &str) -> Result<Cold, ColdError> {
     if let Some(folder) = url.strip_prefix("file://") {
         return open_folder(url, PathBuf::from(folder));
     }
@@ -83,8 +94,6 @@ fn open_folder(url: &str, folder: PathBuf) -> Result<Cold, ColdError> {
     if !folder.is_absolute() {
         return Err(ColdError::Url(url.to_owned()));
     }
-    std::fs::create_dir_all(&folder)
-        .map_err(|source| ColdError::Folder { folder: folder.display().to_string(), source })?;
     let store = LocalFileSystem::new_with_prefix(&folder)
         .map_err(|source| ColdError::Client { url: url.to_owned(), source })?;
     Ok(Cold { objects: Arc::new(store), local_root: Some(folder) })

@@ -4,13 +4,17 @@
 //! place that constructs and connects them. [`demo`] is the fleet that `spanhold demo` pretends to be, [`load`] what
 //! `make bench` sends.
 
+pub mod ask;
 pub mod assets;
 pub mod cli;
 pub mod cold;
 pub mod config;
 pub mod demo;
 pub mod http;
+pub mod inspect;
 pub mod load;
+pub mod retention;
 pub mod serve;
+pub mod stop;
 pub mod telemetry;
 pub mod trace;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use spanhold::cli::{Cli, Command};
-use spanhold::{config, demo, serve, telemetry, trace};
+use spanhold::{config, demo, inspect, retention, serve, telemetry, trace};
 
 /// glibc's allocator keeps what a burst of requests took; this one gives it back.
 #[global_allocator]
@@ -22,6 +22,8 @@ fn main() -> ExitCode {
             Command::Serve(options) => serve::run(config::load(options)?, serve::terminated()).await,
             Command::CheckConfig(options) => config::check(options),
             Command::Demo(options) => demo::run(options, serve::terminated()).await.map_err(Into::into),
+            Command::Retention(options) => retention::run(options).await.map_err(Into::into),
+            Command::Inspect(options) => inspect::run(options).await.map_err(Into::into),
             Command::Trace(options) => trace::run(options).await.map_err(Into::into),
         }
     });

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::{assets, cold, http};
+use crate::{assets, cold, http, stop};
 
 /// Serves until `shutdown`, then stops within the configured deadline.
 ///
@@ -27,8 +27,12 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
 
     let cold = cold::open(&config.cold)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let components =
-        Components { local_root: cold.local_root, clock: Arc::clone(&clock), ..Components::new(cold.objects) };
+    let components = Components {
+        objects: cold.objects,
+        local_root: cold.local_root,
+        clock: Arc::clone(&clock),
+        probe: stop::probe()?,
+    };
     let store = Arc::new(Store::open(config.store, components).await?);
 
     let mut registry = Registry::default();
@@ -36,7 +40,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     let ingest = ingest::Ingest::new(config.ingest, store.writer(), ingest::Metrics::register(&mut registry))?;
     let asked = query::Metrics::default();
     asked.register(&mut registry);
-    let api = query::routes(store.reader(), Arc::clone(&clock), query::Limits::default(), asked);
+    let api = query::routes(store.reader(), store.deleter(), Arc::clone(&clock), query::Limits::default(), asked);
     let pages = http::routes(api, http::Vitals { store: Arc::clone(&store), registry });
 
     for (name, listener) in [("otlp_grpc", &otlp_grpc), ("otlp_http", &otlp_http), ("http", &http)] {

@@ -1,5 +1,4 @@
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,63 +12,9 @@ use proto::TraceId;
 use store::{Components, PreparedRequest, Reader, Settings, Store};
 
 use crate::harness::s3::FaultyS3;
+use crate::harness::s3_process::{BUCKET, KEY, S3Process, SECRET};
 use crate::harness::spans::{chain, request, trace_hex, trace_id};
-use crate::harness::{Server, eventually, tool};
-
-const BUCKET: &str = "traces";
-const KEY: &str = "test-key";
-const SECRET: &str = "test-secret";
-
-/// An S3 server in a process of its own; killed when dropped.
-struct S3Process {
-    child: Child,
-    endpoint: String,
-    _folder: tempfile::TempDir,
-}
-
-impl S3Process {
-    /// `arguments` get the port and a folder.
-    async fn start(program: &str, arguments: impl FnOnce(u16, &Path) -> Vec<String>) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        // Neither server tells which port it got, so one is picked for it.
-        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port").port();
-        let child = Command::new(program)
-            .args(arguments(port, folder.path()))
-            .env("ROOT_ACCESS_KEY", KEY)
-            .env("ROOT_SECRET_KEY", SECRET)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the S3 server starts");
-        let address = format!("127.0.0.1:{port}");
-        eventually("the S3 server", async || tokio::net::TcpStream::connect(&address).await.is_ok()).await;
-        Self { child, endpoint: format!("http://{address}"), _folder: folder }
-    }
-
-    async fn moto() -> Self {
-        let port_of = |port: u16, _: &Path| ["-H", "127.0.0.1", "-p", &port.to_string()].map(str::to_owned).to_vec();
-        let server = Self::start(&tool("SPANHOLD_TEST_MOTO_SERVER"), port_of).await;
-        let put = reqwest::Client::new().put(format!("{}/{BUCKET}", server.endpoint)).send().await.expect("answers");
-        assert!(put.status().is_success(), "{put:?}");
-        server
-    }
-
-    async fn versitygw() -> Self {
-        Self::start(&tool("SPANHOLD_TEST_VERSITYGW"), |port, folder| {
-            std::fs::create_dir(folder.join(BUCKET)).expect("a bucket");
-            let place = folder.display().to_string();
-            ["--port", &format!("127.0.0.1:{port}"), "posix", &place].map(str::to_owned).to_vec()
-        })
-        .await
-    }
-}
-
-impl Drop for S3Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use crate::harness::{Server, eventually};
 
 fn s3(endpoint: &str) -> Arc<dyn ObjectStore> {
     let retry = RetryConfig { max_retries: 1, ..RetryConfig::default() };

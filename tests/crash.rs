@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use proto::otlp::collector::trace::v1::trace_service_client::TraceServiceClient;
 
-use crate::harness::spans::{chain, request, trace_hex};
+use crate::harness::spans::{chain, request, text, trace_hex};
 use crate::harness::{Server, eventually};
 
 /// Sends traces one after the other until the server is gone; says which were acknowledged.
@@ -56,6 +56,14 @@ async fn what_was_acknowledged_is_there_after_a_kill_and_nothing_twice() {
     for trace in found["traces"].as_array().expect("traces") {
         assert_eq!(trace["span_count"], 5, "{trace}");
     }
+
+    // Wherever a kill fell, a window is counted in memory or in a rollup, not in both and not in neither.
+    let counted = server
+        .get_json("/api/v1/operations?start=2026-11-23T00:00:00Z&end=2026-11-25T00:00:00Z&limit=1000&root=false")
+        .await;
+    let operations = counted["operations"].as_array().expect("operations");
+    let spans: u64 = operations.iter().filter_map(|operation| operation["span_count"].as_u64()).sum();
+    assert_eq!(spans, found["total"].as_u64().expect("a number") * 5, "{counted}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,4 +105,39 @@ async fn a_second_server_on_the_same_folder_is_refused() {
     assert!(!second.status.success());
     let words = String::from_utf8_lossy(&second.stderr);
     assert!(words.contains("LOCK") || words.contains("lock"), "{words}");
+}
+
+/// Nearly as many spans as a window may have.
+const FULL_WINDOW_TRACES: u64 = 4_950;
+const SPANS_PER_TRACE: u8 = 20;
+
+/// What the project promises is 3 s on a machine of its own; here other tests run beside it.
+const RESTART_MAX: Duration = Duration::from_secs(10);
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::print_stderr, reason = "the figure is for whoever runs the test")]
+async fn a_full_open_window_is_back_within_seconds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let arguments = ["--window-age-max", "1h"];
+    let server = Server::start(folder.path(), &arguments);
+    for first in (0..FULL_WINDOW_TRACES).step_by(50) {
+        let mut spans: Vec<_> = (first..first + 50).flat_map(|number| chain(number, SPANS_PER_TRACE)).collect();
+        for (at, span) in spans.iter_mut().enumerate() {
+            span.attributes.push(text("db.system.name", "postgresql"));
+            span.attributes.push(text("dbaas.instance.id", &format!("instance-{:08}", at % 97)));
+            span.attributes.push(text("db.query.summary", "SELECT orders"));
+        }
+        server.send(request("svc", spans)).await;
+    }
+    let spans = server.metric("spanhold_store_open_window_spans").await;
+    assert_eq!(spans, (FULL_WINDOW_TRACES * u64::from(SPANS_PER_TRACE)) as f64, "all in one open window");
+    server.kill();
+
+    let started = Instant::now();
+    let server = Server::start(folder.path(), &arguments);
+    let last = server.trace(&trace_hex(FULL_WINDOW_TRACES - 1)).await;
+    let took = started.elapsed();
+    eprintln!("restart with {spans} spans in the open window, up to the first answer: {took:?}");
+    assert_eq!(last["span_count"], SPANS_PER_TRACE);
+    assert!(took < RESTART_MAX, "took {took:?}");
 }

@@ -12,17 +12,29 @@ mod clients;
 mod cold_stores;
 /// `kill -9` and what is there afterwards.
 mod crash;
+/// The program killed at each named place between two steps.
+mod crash_points;
+/// A full disk, on a file system of its own.
+mod disk_full;
 /// Blocks of every version of the format are opened.
 mod formats;
 /// The seeds of the fuzz targets.
 mod fuzz_seeds;
 /// What no honest client sends, and damaged objects: answered, bounded, harmless.
 mod hostile;
+/// `spanhold inspect` over a server and over a folder, and what the documents say of metrics and settings.
+mod inspect;
 /// Blocks as other programs read them: pyarrow and DuckDB.
 mod open_files;
 /// OTLP to the letter, over gRPC and HTTP.
 mod otlp;
+/// A real S3 server that is killed and started again.
+mod outages;
+/// An object store that is away or slow, and more senders than the program has room for.
+mod pressure;
 /// Traces, search and services over HTTP, and the command line.
 mod queries;
 /// The two reference traces of the demo, step by step.
 mod reference;
+/// Counts and latencies over a demo load.
+mod rollups;

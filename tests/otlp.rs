@@ -205,7 +205,7 @@ async fn past_a_limit_the_client_is_told_when_to_try_again() {
         assert!(accepted < 100, "nothing is ever refused");
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     };
-    assert!(accepted >= 3, "{accepted} accepted");
+    assert!(accepted >= 2, "{accepted} accepted");
     assert!(matches!(refusal.code(), Code::ResourceExhausted | Code::Unavailable), "{refusal:?}");
     let details = rpc::Status::decode(refusal.details()).expect("google.rpc.Status");
     assert!(details.details.iter().any(|detail| detail.type_url == rpc::RetryInfo::TYPE_URL), "{details:?}");

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use futures::future::BoxFuture;
 use http::HeaderMap;
-use proto::Rejections;
 use proto::check::check;
-use store::{Error, ErrorKind, PreparedRequest, Writer};
+use proto::{CheckedRequest, Rejections};
+use store::{Error, ErrorKind, PreparedRequest, Pressure, Writer};
 use tokio::sync::Semaphore;
 
 use crate::admit::{Gate, Permit};
@@ -59,11 +59,23 @@ struct Inner {
 pub(crate) trait Append: Send + Sync + 'static {
     /// See [`Writer::append`].
     fn append(&self, request: PreparedRequest) -> BoxFuture<'_, Result<(), Error>>;
+    /// See [`Writer::admit`].
+    fn admit(&self) -> Result<(), Error>;
+    /// See [`Writer::admit_request`].
+    fn admit_request(&self, request: &CheckedRequest, besides: Pressure) -> Result<(), Error>;
 }
 
 impl Append for Writer {
     fn append(&self, request: PreparedRequest) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(Self::append(self, request))
+    }
+
+    fn admit(&self) -> Result<(), Error> {
+        Self::admit(self)
+    }
+
+    fn admit_request(&self, request: &CheckedRequest, besides: Pressure) -> Result<(), Error> {
+        Self::admit_request(self, request, besides)
     }
 }
 
@@ -157,6 +169,8 @@ impl Ingest {
         body: &mut Body,
     ) -> Result<Accepted, Refusal> {
         let inner = &self.inner;
+        // Before anything is read: a refusal must not cost what it is to save.
+        inner.store.admit().map_err(|error| inner.refuse(&error))?;
         let mut permit = inner.gate.enter()?;
         let bytes_max = inner.settings.request_bytes_max + if transport == Transport::Grpc { PREFIX_BYTES } else { 0 };
         let bytes = body::read(body, headers, bytes_max, inner.settings.body_read_timeout, &mut permit).await?;
@@ -178,7 +192,10 @@ impl Inner {
     /// What an error of the store means for the sender.
     fn refuse(&self, error: &Error) -> Refusal {
         match error.kind() {
-            ErrorKind::Overloaded { retry_after } => Refusal::Overloaded { message: error.to_string(), retry_after },
+            ErrorKind::Overloaded { retry_after } => match error {
+                Error::Overloaded(overload) => (*overload).into(),
+                _ => Refusal::Unavailable { message: "the store is full".to_owned(), retry_after },
+            },
             ErrorKind::Unavailable => {
                 Refusal::Unavailable { message: error.to_string(), retry_after: UNAVAILABLE_RETRY_AFTER }
             }
@@ -254,8 +271,11 @@ impl Work {
                 protobuf
             }
         };
+        let started = Instant::now();
         let (request, rejections) = check(protobuf).map_err(|error| Refusal::Undecodable(error.to_string()))?;
+        inner.store.admit_request(&request, inner.gate.pressure()).map_err(|error| inner.refuse(&error))?;
         let request = PreparedRequest::new(request).map_err(|error| inner.refuse(&error))?;
+        inner.metrics.count_prepared(started.elapsed());
         Ok(Checked { request, rejections, permit })
     }
 }

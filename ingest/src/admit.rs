@@ -5,15 +5,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use prometheus_client::metrics::gauge::Gauge;
 
+use store::{Limit, Overload, Pressure};
+
 use crate::Settings;
 use crate::refusal::Refusal;
-
-/// What is in flight clears within a few syncs; exporters double this by themselves.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Counts what is in flight against the limits.
 #[derive(Debug)]
@@ -25,7 +23,7 @@ pub(crate) struct Gate {
 /// A counter that stops at its limit, and shows itself in the metrics.
 #[derive(Debug)]
 struct Limited {
-    setting: &'static str,
+    kind: Limit,
     used: AtomicUsize,
     limit: usize,
     gauge: Gauge,
@@ -42,8 +40,8 @@ impl Gate {
     /// The gauges show requests and bytes in flight.
     pub(crate) fn new(settings: &Settings, requests: Gauge, bytes: Gauge) -> Arc<Self> {
         Arc::new(Self {
-            requests: Limited::new("in_flight_requests_max", settings.in_flight_requests_max, requests),
-            bytes: Limited::new("in_flight_bytes_max", settings.in_flight_bytes_max, bytes),
+            requests: Limited::new(Limit::InFlightRequests, settings.in_flight_requests_max, requests),
+            bytes: Limited::new(Limit::InFlightBytes, settings.in_flight_bytes_max, bytes),
         })
     }
 
@@ -51,6 +49,11 @@ impl Gate {
     pub(crate) fn enter(self: &Arc<Self>) -> Result<Permit, Refusal> {
         self.requests.take(1)?;
         Ok(Permit { gate: Arc::clone(self), bytes: 0 })
+    }
+
+    /// How much of the nearer limit is in use.
+    pub(crate) fn pressure(&self) -> Pressure {
+        self.requests.pressure().max(self.bytes.pressure())
     }
 }
 
@@ -78,8 +81,8 @@ impl Drop for Permit {
 }
 
 impl Limited {
-    fn new(setting: &'static str, limit: usize, gauge: Gauge) -> Self {
-        Self { setting, used: AtomicUsize::new(0), limit, gauge }
+    fn new(kind: Limit, limit: usize, gauge: Gauge) -> Self {
+        Self { kind, used: AtomicUsize::new(0), limit, gauge }
     }
 
     fn take(&self, amount: usize) -> Result<(), Refusal> {
@@ -91,11 +94,14 @@ impl Limited {
                 Ok(())
             }
             Err(used) => {
-                let (setting, limit) = (self.setting, self.limit);
-                let message = format!("{setting} is reached ({used} of {limit}): slow down and send again");
-                Err(Refusal::Overloaded { message, retry_after: RETRY_AFTER })
+                let pressure = Pressure::new(self.kind, used as u64, self.limit as u64);
+                Err(Overload::full(pressure).into())
             }
         }
+    }
+
+    fn pressure(&self) -> Pressure {
+        Pressure::new(self.kind, self.used.load(Ordering::Relaxed) as u64, self.limit as u64)
     }
 
     fn give_back(&self, amount: usize) {
@@ -106,6 +112,8 @@ impl Limited {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn gate(requests: usize, bytes: usize) -> Arc<Gate> {
@@ -119,8 +127,10 @@ mod tests {
         let first = gate.enter().expect("a free place");
         let _second = gate.enter().expect("a free place");
         let refusal = gate.enter().expect_err("no place left");
-        assert_eq!(refusal.retry_after(), Some(RETRY_AFTER));
-        assert_eq!(refusal.to_string(), "in_flight_requests_max is reached (2 of 2): slow down and send again");
+        assert_eq!(refusal.retry_after(), Some(Duration::from_secs(1)));
+        let expected = "in_flight_requests_max is reached (2 of 2): send more slowly, or raise the limit";
+        assert_eq!(refusal.to_string(), expected);
+        assert_eq!(gate.pressure().percent(), 100);
         drop(first);
         assert!(gate.enter().is_ok());
     }

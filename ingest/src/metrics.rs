@@ -18,6 +18,8 @@ use crate::refusal::Refusal;
 
 const REQUESTS: &str = "spanhold_ingest_requests";
 const REQUEST_DURATION: &str = "spanhold_ingest_request_duration_seconds";
+const PREPARE: &str = "spanhold_ingest_prepare_seconds";
+const REFUSED: &str = "spanhold_ingest_refused";
 const RECEIVED_BYTES: &str = "spanhold_ingest_received_bytes";
 const DECOMPRESSED_BYTES: &str = "spanhold_ingest_decompressed_bytes";
 const SPANS_ACCEPTED: &str = "spanhold_ingest_spans_accepted";
@@ -30,8 +32,10 @@ const IN_FLIGHT_BYTES: &str = "spanhold_ingest_in_flight_bytes";
 pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     request_duration: Family<TransportLabels, Histogram, fn() -> Histogram>,
+    prepare: Histogram,
     received_bytes: Family<TransportLabels, Counter>,
     decompressed_bytes: Family<TransportLabels, Counter>,
+    refused: Family<RefusedLabels, Counter>,
     spans_accepted: Counter,
     spans_rejected: Family<ReasonLabels, Counter>,
     /// Kept up to date by [`crate::admit`].
@@ -44,6 +48,12 @@ pub struct Metrics {
 struct RequestLabels {
     transport: &'static str,
     outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusedLabels {
+    limit: &'static str,
+    priority: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -63,8 +73,11 @@ impl Metrics {
         let metrics = Self {
             requests: Family::default(),
             request_duration: Family::new_with_constructor(duration_histogram),
+            // 4 µs to 4 s: a few spans, and the largest request.
+            prepare: Histogram::new(exponential_buckets(0.000_004, 4.0, 11)),
             received_bytes: Family::default(),
             decompressed_bytes: Family::default(),
+            refused: Family::default(),
             spans_accepted: Counter::default(),
             spans_rejected: Family::default(),
             in_flight_requests: Gauge::default(),
@@ -76,13 +89,38 @@ impl Metrics {
             "Time from the request's headers to its answer",
             metrics.request_duration.clone(),
         );
+        registry.register(PREPARE, "Time to check a request, cut and compress it", metrics.prepare.clone());
+        registry.register(
+            REFUSED,
+            "Requests refused at a limit, by limit and by the priority of what was refused",
+            metrics.refused.clone(),
+        );
         registry.register(RECEIVED_BYTES, "Request bodies read, as sent", metrics.received_bytes.clone());
         registry.register(DECOMPRESSED_BYTES, "Request bodies after decompression", metrics.decompressed_bytes.clone());
         registry.register(SPANS_ACCEPTED, "Spans made durable", metrics.spans_accepted.clone());
         registry.register(SPANS_REJECTED, "Spans left out, by reason", metrics.spans_rejected.clone());
         registry.register(IN_FLIGHT_REQUESTS, "Requests not yet answered", metrics.in_flight_requests.clone());
         registry.register(IN_FLIGHT_BYTES, "Bytes held by requests not yet answered", metrics.in_flight_bytes.clone());
+        metrics.begin_at_zero();
         metrics
+    }
+
+    /// What is counted later is 0 until then, and not unknown.
+    fn begin_at_zero(&self) {
+        for transport in [Transport::Grpc, Transport::Http] {
+            let accepted = RequestLabels { transport: transport.name(), outcome: "accepted" };
+            drop(self.requests.get_or_create(&accepted));
+            drop(self.request_duration.get_or_create(&labels(transport)));
+            drop(self.received_bytes.get_or_create(&labels(transport)));
+            drop(self.decompressed_bytes.get_or_create(&labels(transport)));
+        }
+        for reason in ["trace_id", "span_id", "parent_span_id", "other"] {
+            drop(self.spans_rejected.get_or_create(&ReasonLabels { reason }));
+        }
+    }
+
+    pub(crate) fn count_prepared(&self, took: Duration) {
+        self.prepare.observe(took.as_secs_f64());
     }
 
     pub(crate) fn count_received(&self, transport: Transport, bytes: usize) {
@@ -101,6 +139,10 @@ impl Metrics {
         };
         self.requests.get_or_create(&RequestLabels { transport: transport.name(), outcome: name }).inc();
         self.request_duration.get_or_create(&labels(transport)).observe(took.as_secs_f64());
+        if let Err(Refusal::Overloaded(overload)) = outcome {
+            let labels = RefusedLabels { limit: overload.limit().name(), priority: overload.refused() };
+            self.refused.get_or_create(&labels).inc();
+        }
         if let Ok(accepted) = outcome {
             self.spans_accepted.inc_by(accepted.span_count as u64);
             for (reason, count) in accepted.rejections.reasons() {
@@ -146,12 +188,16 @@ mod tests {
         metrics.count_outcome(Transport::Grpc, &Ok(partial), Duration::from_millis(1));
         metrics.count_outcome(Transport::Http, &Err(Refusal::Crashed), Duration::from_millis(1));
         metrics.count_received(Transport::Http, 20);
+        let full = store::Overload::full(store::Pressure::new(store::Limit::HotBytes, 1, 1));
+        metrics.count_outcome(Transport::Http, &Err(full.into()), Duration::from_millis(1));
 
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).expect("text");
         for line in [
             "spanhold_ingest_requests_total{transport=\"grpc\",outcome=\"partial\"} 1",
             "spanhold_ingest_requests_total{transport=\"http\",outcome=\"crashed\"} 1",
+            "spanhold_ingest_requests_total{transport=\"http\",outcome=\"overloaded\"} 1",
+            "spanhold_ingest_refused_total{limit=\"hot_bytes_max\",priority=\"any\"} 1",
             "spanhold_ingest_spans_accepted_total 3",
             "spanhold_ingest_spans_rejected_total{reason=\"span_id\"} 1",
             "spanhold_ingest_received_bytes_total{transport=\"http\"} 20",

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use store::Overload;
+
 /// A request that was not kept, as a whole. A bad span in a good request is no refusal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
@@ -39,14 +41,9 @@ pub(crate) enum Refusal {
     /// The connection failed within the body; the sender will hardly read the answer.
     #[error("the request body broke off: {0}")]
     Interrupted(String),
-    /// A limit on what is in flight, here or in the store: slow down.
-    #[error("{message}")]
-    Overloaded {
-        /// Which limit.
-        message: String,
-        /// The least time to wait.
-        retry_after: Duration,
-    },
+    /// A limit, here or in the store, is reached, or so near that these spans are refused for others.
+    #[error("{0}")]
+    Overloaded(Overload),
     /// The store takes nothing at the moment.
     #[error("spans cannot be kept at the moment ({message}): send them again")]
     Unavailable {
@@ -71,9 +68,8 @@ impl Refusal {
     /// When the client may send the same request again; `None` when it must not.
     pub(crate) const fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Overloaded { retry_after, .. }
-            | Self::Unavailable { retry_after, .. }
-            | Self::Broken { retry_after } => Some(*retry_after),
+            Self::Overloaded(overload) => Some(overload.retry_after()),
+            Self::Unavailable { retry_after, .. } | Self::Broken { retry_after } => Some(*retry_after),
             _ => None,
         }
     }
@@ -87,10 +83,16 @@ impl Refusal {
             Self::UnsupportedMethod(_) | Self::UnknownPath | Self::Protocol(_) => "protocol",
             Self::Slow(_) => "slow",
             Self::Interrupted(_) => "interrupted",
-            Self::Overloaded { .. } => "overloaded",
+            Self::Overloaded(_) => "overloaded",
             Self::Unavailable { .. } => "unavailable",
             Self::Broken { .. } => "broken",
             Self::Crashed => "crashed",
         }
+    }
+}
+
+impl From<Overload> for Refusal {
+    fn from(overload: Overload) -> Self {
+        Self::Overloaded(overload)
     }
 }

@@ -132,7 +132,7 @@ fn http_reply(status: StatusCode, format: Format, body: Vec<u8>) -> Response<Bod
 const fn code(refusal: &Refusal) -> Code {
     match refusal {
         Refusal::Undecodable(_) | Refusal::UnsupportedType(_) => Code::InvalidArgument,
-        Refusal::TooLarge { .. } | Refusal::Overloaded { .. } => Code::ResourceExhausted,
+        Refusal::TooLarge { .. } | Refusal::Overloaded(_) => Code::ResourceExhausted,
         Refusal::UnsupportedEncoding(_) | Refusal::UnsupportedMethod(_) | Refusal::UnknownPath => Code::Unimplemented,
         Refusal::Slow(_) => Code::DeadlineExceeded,
         Refusal::Interrupted(_) => Code::Cancelled,
@@ -150,7 +150,7 @@ const fn http_status(refusal: &Refusal) -> StatusCode {
         Refusal::UnsupportedMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
         Refusal::UnknownPath => StatusCode::NOT_FOUND,
         Refusal::Slow(_) => StatusCode::REQUEST_TIMEOUT,
-        Refusal::Overloaded { .. } => StatusCode::TOO_MANY_REQUESTS,
+        Refusal::Overloaded(_) => StatusCode::TOO_MANY_REQUESTS,
         Refusal::Unavailable { .. } | Refusal::Broken { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::Crashed => StatusCode::INTERNAL_SERVER_ERROR,
     }

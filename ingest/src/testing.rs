@@ -7,11 +7,12 @@ use axum::Router;
 use futures::future::BoxFuture;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use proto::CheckedRequest;
 use proto::otlp::collector::trace::v1::ExportTraceServiceRequest;
 use proto::otlp::common::v1::{AnyValue, KeyValue, any_value};
 use proto::otlp::resource::v1::Resource;
 use proto::otlp::trace::v1::{ResourceSpans, ScopeSpans, Span};
-use store::{Error, PreparedRequest};
+use store::{Error, PreparedRequest, Pressure};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -28,6 +29,8 @@ pub(crate) struct Recorder {
 
 #[derive(Default)]
 struct RecorderState {
+    refuses_all: Option<Error>,
+    refuses_request: Option<Error>,
     requests: Vec<PreparedRequest>,
     failure: Option<Error>,
 }
@@ -47,6 +50,16 @@ impl Recorder {
     pub(crate) fn fail_with(&self, failure: Option<Error>) {
         self.state.lock().expect("lock").failure = failure;
     }
+
+    /// Admits nothing from now on, not even for reading; `None` ends that.
+    pub(crate) fn refuse_all(&self, refusal: Option<Error>) {
+        self.state.lock().expect("lock").refuses_all = refusal;
+    }
+
+    /// Admits no request that it was shown from now on.
+    pub(crate) fn refuse_requests(&self, refusal: Error) {
+        self.state.lock().expect("lock").refuses_request = Some(refusal);
+    }
 }
 
 impl Append for Recorder {
@@ -61,6 +74,14 @@ impl Append for Recorder {
                 }
             }
         })
+    }
+
+    fn admit(&self) -> Result<(), Error> {
+        self.state.lock().expect("lock").refuses_all.clone().map_or(Ok(()), Err)
+    }
+
+    fn admit_request(&self, _: &CheckedRequest, _: Pressure) -> Result<(), Error> {
+        self.state.lock().expect("lock").refuses_request.clone().map_or(Ok(()), Err)
     }
 }
 

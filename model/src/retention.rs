@@ -24,7 +24,7 @@ pub use policy::{
     Rule,
 };
 pub use sampling::{RANDOMNESS_BITS, randomness};
-pub use surroundings::{EPISODE_NANOS_MAX, PERCENTILE_TRACES_MIN};
+pub use surroundings::{EPISODE_NANOS_MAX, PERCENTILE_TRACES_MIN, state_changes};
 
 #[cfg(test)]
 mod fixture;

@@ -202,7 +202,7 @@ impl Walk {
             match number {
                 1 => walk_resource(resource.take(field)?, deeper(depth)?)?,
                 2 => self.scope_spans(field.bytes()?, deeper(depth)?)?,
-                3 => drop(field.str()?),
+                3 => field.check_str()?,
                 _ => {}
             }
         }
@@ -216,7 +216,7 @@ impl Walk {
             match number {
                 1 => walk_scope(scope.take(field)?, deeper(depth)?)?,
                 2 => self.span(field.bytes()?, deeper(depth)?)?,
-                3 => drop(field.str()?),
+                3 => field.check_str()?,
                 _ => {}
             }
         }
@@ -233,7 +233,7 @@ impl Walk {
                 1 => trace_bytes = trace_id.take(field)?,
                 2 => span_bytes = span_id.take(field)?,
                 4 => parent_bytes = parent.take(field)?,
-                3 | 5 => drop(field.str()?),
+                3 | 5 => field.check_str()?,
                 6 | 10 | 12 | 14 => drop(field.varint()?),
                 7 | 8 => drop(field.fixed64()?),
                 9 => walk_key_value(field.bytes()?, deeper(depth)?)?,
@@ -292,7 +292,7 @@ fn walk_scope(message: &[u8], depth: usize) -> Result<(), WireError> {
     let mut fields = Fields::new(message);
     while let Some((number, field)) = fields.try_next()? {
         match number {
-            1 | 2 => drop(field.str()?),
+            1 | 2 => field.check_str()?,
             3 => walk_key_value(field.bytes()?, deeper(depth)?)?,
             4 => drop(field.varint()?),
             _ => {}
@@ -306,7 +306,7 @@ fn walk_event(message: &[u8], depth: usize) -> Result<(), WireError> {
     while let Some((number, field)) = fields.try_next()? {
         match number {
             1 => drop(field.fixed64()?),
-            2 => drop(field.str()?),
+            2 => field.check_str()?,
             3 => walk_key_value(field.bytes()?, deeper(depth)?)?,
             4 => drop(field.varint()?),
             _ => {}
@@ -320,7 +320,7 @@ fn walk_link(message: &[u8], depth: usize) -> Result<(), WireError> {
     while let Some((number, field)) = fields.try_next()? {
         match number {
             1 | 2 => drop(field.bytes()?),
-            3 => drop(field.str()?),
+            3 => field.check_str()?,
             4 => walk_key_value(field.bytes()?, deeper(depth)?)?,
             5 => drop(field.varint()?),
             6 => drop(field.fixed32()?),
@@ -334,7 +334,7 @@ fn walk_status(message: &[u8]) -> Result<(), WireError> {
     let mut fields = Fields::new(message);
     while let Some((number, field)) = fields.try_next()? {
         match number {
-            2 => drop(field.str()?),
+            2 => field.check_str()?,
             3 => drop(field.varint()?),
             _ => {}
         }
@@ -346,7 +346,7 @@ fn walk_strings(message: &[u8], numbers: std::ops::RangeInclusive<u32>) -> Resul
     let mut fields = Fields::new(message);
     while let Some((number, field)) = fields.try_next()? {
         if numbers.contains(&number) {
-            field.str()?;
+            field.check_str()?;
         }
     }
     Ok(())
@@ -357,7 +357,7 @@ fn walk_key_value(message: &[u8], depth: usize) -> Result<(), WireError> {
     let mut value = Once::default();
     while let Some((number, field)) = fields.try_next()? {
         match number {
-            1 => drop(field.str()?),
+            1 => field.check_str()?,
             2 => walk_value(value.take(field)?, deeper(depth)?)?,
             3 => drop(field.varint()?),
             _ => {}
@@ -372,7 +372,7 @@ fn walk_value(message: &[u8], depth: usize) -> Result<(), WireError> {
     let mut variants = 0;
     while let Some((number, field)) = fields.try_next()? {
         match number {
-            1 => drop(field.str()?),
+            1 => field.check_str()?,
             2 | 3 | 8 => drop(field.varint()?),
             4 => drop(field.fixed64()?),
             5 => walk_list(field.bytes()?, deeper(depth)?, walk_value)?,

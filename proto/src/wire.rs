@@ -41,6 +41,17 @@ impl<'a> Field<'a> {
         std::str::from_utf8(self.bytes()?).map_err(|_| WireError)
     }
 
+    /// Checks that a `string` field is one, without looking at it further.
+    ///
+    /// # Errors
+    /// When the field has another wire type or is not UTF-8.
+    #[inline]
+    pub fn check_str(self) -> Result<(), WireError> {
+        let bytes = self.bytes()?;
+        // Most text is ASCII, and telling that takes a fraction of decoding it.
+        if bytes.is_ascii() { Ok(()) } else { self.str().map(drop) }
+    }
+
     /// The number of a varint field.
     ///
     /// # Errors
@@ -130,6 +141,12 @@ impl<'a> Fields<'a> {
             self.rest = rest;
             return Ok(u64::from(*first));
         }
+        self.long_varint()
+    }
+
+    /// Apart, so that the short case is inlined where it is needed.
+    #[inline(never)]
+    fn long_varint(&mut self) -> Result<u64, WireError> {
         let mut number = 0u64;
         for (position, byte) in self.rest.iter().take(10).enumerate() {
             // The tenth byte holds bit 63 alone.

@@ -3,9 +3,11 @@
 //! [`routes`] shows every path. A handler in `api` reads its parameters (`params`, `time_param`), asks the
 //! [`store::Reader`] under the limits of [`Limits`], and hands the answer to `render`. Every failure leaves as a `Problem`.
 //!
-//! Never knows which tier a span is in, never writes, and keeps no state between requests.
+//! Never knows which tier a span is in, never writes spans, and keeps no state between requests. Deletes go through the
+//! [`store::Deleter`].
 
 mod api;
+pub mod inspection;
 mod limits;
 mod metrics;
 mod params;

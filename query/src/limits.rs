@@ -15,6 +15,24 @@ pub(crate) const SEARCH_TRACES_DEFAULT: usize = 50;
 /// Traces that a search lists at most: further ones are found by narrowing the time range.
 pub(crate) const SEARCH_TRACES_MAX: usize = 1_000;
 
+/// Traces that one delete takes at most: it is a commit of all their ids, and finding them is a search.
+pub(crate) const DELETE_TRACES_MAX: usize = 1_000;
+
+/// Ids that the answer to a delete names.
+pub(crate) const DELETE_TRACES_SHOWN_MAX: usize = 100;
+
+/// How far back a dry run of the retention rules looks when it is not told: what arrived in a day.
+pub(crate) const DRY_RUN_HOURS_DEFAULT: usize = 24;
+
+/// How far back it looks at most. What it reads is bounded by the store.
+pub(crate) const DRY_RUN_HOURS_MAX: usize = 720;
+
+/// Operations that are listed when it is not told how many: those that matter on a page.
+pub(crate) const OPERATIONS_DEFAULT: usize = 100;
+
+/// Operations that are listed at most.
+pub(crate) const OPERATIONS_MAX: usize = 1_000;
+
 /// Limits of the query side.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {

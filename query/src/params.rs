@@ -24,6 +24,11 @@ impl Params {
         Ok(Self { given, known: Vec::new() })
     }
 
+    /// Whether a parameter has a value.
+    pub(crate) fn is_given(&self, name: &str) -> bool {
+        self.given.iter().any(|(given, _)| given == name)
+    }
+
     /// Text as given.
     pub(crate) fn text(&mut self, name: &'static str) -> Result<Option<String>, Problem> {
         self.known.push(name);

@@ -104,7 +104,8 @@ mod tests {
 
     #[test]
     fn store_errors_tell_when_to_ask_again() {
-        let overloaded = store::Error::Overloaded { limit: "in_flight_bytes_max", used: 2, allowed: 1 };
+        let overloaded =
+            store::Error::from(store::Overload::full(store::Pressure::new(store::Limit::InFlightBytes, 2, 1)));
         let response = Problem::from(overloaded).into_response();
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(response.headers()[RETRY_AFTER], "1");

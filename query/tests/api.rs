@@ -41,7 +41,7 @@ impl Fixture {
         let metrics = Metrics::default();
         let mut registry = Registry::default();
         metrics.register(&mut registry);
-        let router = routes(store.reader(), clock, Limits::default(), metrics);
+        let router = routes(store.reader(), store.deleter(), clock, Limits::default(), metrics);
         Self { store, router, registry, _folder: folder }
     }
 
@@ -174,6 +174,40 @@ async fn search_and_services() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn operations_are_counted_and_measured() {
+    let fixture = Fixture::new().await;
+    let roots = fixture.ask("/api/v1/operations?start=now-5m", &[]).await;
+    assert_eq!((roots.status, roots.content_type()), (StatusCode::OK, "application/json"));
+    let roots = roots.json();
+    assert_eq!((&roots["total"], &roots["relative_error"]), (&1.into(), &0.01.into()), "{roots}");
+    let backup = &roots["operations"][0];
+    assert_eq!((&backup["service"], &backup["name"]), (&"unknown_service".into(), &"Backup".into()));
+    assert_eq!((&backup["span_count"], &backup["error_count"]), (&1.into(), &0.into()));
+    for field in ["total_time_nano", "min_nano", "p50_nano", "p99_nano", "max_nano"] {
+        assert_eq!(backup[field], "2000000", "{field}");
+    }
+    assert_eq!(backup["exemplar_trace_id"], TRACE_ID);
+    // Six minutes at the most, as the range is taken to whole ones.
+    let rate = backup["spans_per_second"].as_f64().expect("a number");
+    assert!((1.0 / 361.0..1.0 / 299.0).contains(&rate), "{rate}");
+    let nanos = |name: &str| roots[name].as_str().and_then(|text| text.parse::<i64>().ok()).expect("nanoseconds");
+    assert_eq!((nanos("start_unix_nano") % 60_000_000_000, nanos("resolution_nano")), (0, 60_000_000_000));
+    assert!(nanos("as_of_unix_nano") <= nanos("end_unix_nano"));
+
+    let all = fixture.ask("/api/v1/operations?start=now-5m&root=false", &[]).await.json();
+    let names: Vec<_> = (0..2).map(|at| all["operations"][at]["name"].as_str()).collect();
+    assert_eq!(names, [Some("Backup"), Some("Upload")]);
+    let one = fixture.ask("/api/v1/operations?start=now-5m&root=false&limit=1", &[]).await.json();
+    assert_eq!((one["total"].as_u64(), one["operations"].as_array().map(Vec::len)), (Some(2), Some(1)));
+    for (query, total) in [("&service=nobody", 0), ("&root=false&operation=Upload", 1), ("&operation=Upload", 0)] {
+        let found = fixture.ask(&format!("/api/v1/operations?start=now-5m{query}"), &[]).await.json();
+        assert_eq!(found["total"], total, "{query}");
+    }
+    assert_eq!(fixture.ask("/api/v1/operations?end=now-10m", &[]).await.json()["total"], 0);
+    fixture.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_failure_is_a_problem() {
     let fixture = Fixture::new().await;
     let cases = [
@@ -186,6 +220,9 @@ async fn every_failure_is_a_problem() {
         ("/api/v1/search?servise=api", 400, "`servise` is unknown"),
         ("/api/v1/search?service=%ff%fe&colour=red", 400, "`colour` is unknown"),
         ("/api/v1/services?limit=1", 400, "`limit` is unknown: this path takes none"),
+        ("/api/v1/operations?class=backup", 400, "`class` is unknown"),
+        ("/api/v1/inspect?block=x", 400, "`x` is no block id"),
+        ("/api/v1/inspect?block=01ARZ3NDEKTSV4RRFFQ69G5FAV", 404, "no block 01ARZ3NDEKTSV4RRFFQ69G5FAV"),
         ("/api/v1/nothing", 404, "no such path"),
     ];
     for (path, status, detail) in cases {
@@ -193,9 +230,102 @@ async fn every_failure_is_a_problem() {
         let got = answer.problem(StatusCode::from_u16(status).expect("a status"));
         assert!(got.contains(detail), "{path}: {got}");
     }
-    let answer = fixture.send("POST", "/api/v1/search", &[]).await;
-    assert!(answer.problem(StatusCode::METHOD_NOT_ALLOWED).contains("GET"));
-    assert_eq!(answer.headers[ALLOW], "GET,HEAD");
+    for (path, allowed, told) in [
+        ("/api/v1/search", "GET,HEAD", "GET and HEAD only"),
+        ("/api/v1/traces", "DELETE", "DELETE only"),
+        ("/api/v1/traces/0af7651916cd43dd8448eb211c80319c", "GET,HEAD,DELETE", "GET, HEAD and DELETE only"),
+    ] {
+        let answer = fixture.send("POST", path, &[]).await;
+        let detail = answer.problem(StatusCode::METHOD_NOT_ALLOWED);
+        assert!(detail.contains(told), "{path}: {detail}");
+        assert_eq!(answer.headers[ALLOW], allowed, "{path}");
+    }
+    fixture.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_is_deleted_by_its_id() {
+    let fixture = Fixture::new().await;
+    let path = format!("/api/v1/traces/{TRACE_ID}");
+    let dry = fixture.send("DELETE", &format!("{path}?dry_run=true"), &[]).await;
+    assert_eq!((dry.status, &dry.json()["traces"], &dry.json()["dry_run"]), (StatusCode::OK, &1.into(), &true.into()));
+    assert_eq!(fixture.ask(&path, &[]).await.status, StatusCode::OK);
+
+    let done = fixture.send("DELETE", &path, &[]).await.json();
+    assert_eq!((&done["traces"], &done["dry_run"]), (&1.into(), &false.into()));
+    assert_eq!(done["trace_ids"], serde_json::json!([TRACE_ID]));
+    let gone = fixture.ask(&path, &[]).await;
+    assert!(gone.problem(StatusCode::NOT_FOUND).contains("is kept"));
+    let again = fixture.send("DELETE", &path, &[]).await;
+    assert!(again.problem(StatusCode::NOT_FOUND).contains("is kept"));
+    let wrong = fixture.send("DELETE", &format!("{path}?format=tree"), &[]).await;
+    assert!(wrong.problem(StatusCode::BAD_REQUEST).contains("this path takes dry_run"));
+    fixture.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn traces_are_deleted_by_what_a_search_finds() {
+    let fixture = Fixture::new().await;
+    let start = fixture.send("DELETE", "/api/v1/traces?operation=Upload", &[]).await;
+    assert!(start.problem(StatusCode::BAD_REQUEST).contains("`start` is missing"));
+    let limit = fixture.send("DELETE", "/api/v1/traces?start=now-5m&limit=1", &[]).await;
+    assert!(limit.problem(StatusCode::BAD_REQUEST).contains("`limit` is unknown"));
+    let none = fixture.send("DELETE", "/api/v1/traces?start=now-5m&operation=Restore", &[]).await;
+    assert_eq!((none.status, &none.json()["traces"]), (StatusCode::OK, &0.into()));
+    let dry = fixture.send("DELETE", "/api/v1/traces?start=now-5m&operation=Upload&dry_run=true", &[]).await.json();
+    assert_eq!((&dry["traces"], &dry["trace_ids"][0]), (&1.into(), &TRACE_ID.into()));
+    assert_eq!(fixture.ask("/api/v1/search?start=now-5m", &[]).await.json()["total"], 1);
+
+    let done = fixture.send("DELETE", "/api/v1/traces?start=now-5m&operation=Upload", &[]).await.json();
+    assert_eq!((&done["traces"], &done["dry_run"]), (&1.into(), &false.into()));
+    assert_eq!(fixture.ask("/api/v1/search?start=now-5m", &[]).await.json()["total"], 0);
+    fixture.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_than_one_delete_takes_is_refused() {
+    let fixture = Fixture::new().await;
+    let start = SystemClock.now().as_u64() - 60_000_000_000;
+    let span = |number: u128| Span {
+        trace_id: number.to_be_bytes().to_vec(),
+        span_id: ROOT_ID.to_vec(),
+        name: "HealthCheck".to_owned(),
+        start_time_unix_nano: start,
+        end_time_unix_nano: start + 1,
+        ..Span::default()
+    };
+    let scope_spans = ScopeSpans { spans: (1..=1_001).map(span).collect(), ..ScopeSpans::default() };
+    let resource_spans = vec![ResourceSpans { scope_spans: vec![scope_spans], ..ResourceSpans::default() }];
+    let request = ExportTraceServiceRequest { resource_spans };
+    let (batch, _) = proto::check::check(request.encode_to_vec()).expect("valid OTLP");
+    fixture.store.writer().append(PreparedRequest::new(batch).expect("compresses")).await.expect("the store takes it");
+    let all = "/api/v1/traces?start=now-5m&operation=HealthCheck";
+    for path in [all.to_owned(), format!("{all}&dry_run=true")] {
+        let refused = fixture.send("DELETE", &path, &[]).await;
+        let detail = refused.problem(StatusCode::BAD_REQUEST);
+        assert!(detail.contains("1001 traces match") && detail.contains("narrow"), "{detail}");
+    }
+    assert_eq!(fixture.ask("/api/v1/search?start=now-5m", &[]).await.json()["total"], 1_002);
+    fixture.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rules_in_force_and_what_they_would_do() {
+    let fixture = Fixture::new().await;
+    let rules = fixture.ask("/api/v1/retention", &[]).await.json();
+    assert_eq!(rules["hold_nano"], "600000000000");
+    assert_eq!(rules["rules"][0]["name"], "health-checks");
+    let explanation = rules["rules"][0]["explanation"].as_str().expect("text");
+    assert!(explanation.starts_with("health-checks: class health_check"), "{explanation}");
+    assert_eq!((&rules["rules"][0]["dropped_spans"], &rules["rules"][1]["kept_bytes"]), (&0.into(), &0.into()));
+
+    let run = fixture.ask("/api/v1/retention/dry-run", &[]).await.json();
+    assert_eq!((&run["hours"], &run["blocks"], &run["blocks_left_out"]), (&24.into(), &0.into(), &0.into()));
+    assert_eq!(run["rules"][1]["name"], "everything-else");
+    let far = fixture.ask("/api/v1/retention/dry-run?hours=721", &[]).await;
+    assert!(far.problem(StatusCode::BAD_REQUEST).contains("from 1 to 720"));
+    let other = fixture.ask("/api/v1/retention?hours=1", &[]).await;
+    assert!(other.problem(StatusCode::BAD_REQUEST).contains("this path takes none"));
     fixture.close().await;
 }
 

@@ -104,7 +104,7 @@ pub fn load(given: ServeOptions) -> Result<Config, ConfigError> {
     validate(given.or(file))
 }
 
-/// `spanhold check-config`: prints what the configuration comes to.
+/// `spanhold check-config`: prints what the configuration comes to, and the retention rules in words.
 ///
 /// # Errors
 /// The first thing that is wrong.
@@ -112,7 +112,11 @@ pub fn check(given: ServeOptions) -> Result<(), Box<dyn std::error::Error>> {
     use std::io::Write;
     let config = load(given)?;
     cold::open(&config.cold)?;
-    writeln!(std::io::stdout(), "{config:#?}")?;
+    let mut out = std::io::stdout();
+    writeln!(out, "{config:#?}\n\nretention, the first rule that matches a trace decides:")?;
+    for rule in config.store.retention.explain() {
+        writeln!(out, "  {rule}")?;
+    }
     Ok(())
 }
 
@@ -138,10 +142,15 @@ fn validate(options: ServeOptions) -> Result<Config, ConfigError> {
         window_spans_max,
         window_bytes_max,
         windows_waiting_max,
+        windows_in_memory_max,
         in_flight_bytes_max,
         hot_retention,
         hot_bytes_max,
+        rollup_minute_retention,
+        rollup_hour_retention,
+        disk_free_min,
         shutdown_deadline,
+        retention,
     } = options;
 
     let data_dir = absolute(&data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR)))?;
@@ -150,13 +159,20 @@ fn validate(options: ServeOptions) -> Result<Config, ConfigError> {
     set(&mut store.window_spans_max, window_spans_max);
     set(&mut store.window_bytes_max, window_bytes_max);
     set(&mut store.windows_waiting_max, windows_waiting_max);
+    set(&mut store.windows_in_memory_max, windows_in_memory_max);
     set(&mut store.in_flight_bytes_max, in_flight_bytes_max);
     set(&mut store.hot_retention, hot_retention.map(Into::into));
     set(&mut store.hot_bytes_max, hot_bytes_max);
+    set(&mut store.retention, retention);
+    set(&mut store.rollup_minute_retention, rollup_minute_retention.map(Into::into));
+    set(&mut store.rollup_hour_retention, rollup_hour_retention.map(Into::into));
+    set(&mut store.disk_free_min, disk_free_min);
     for (name, value) in [
         ("window-spans-max", store.window_spans_max),
         ("window-bytes-max", store.window_bytes_max),
         ("windows-waiting-max", store.windows_waiting_max as u64),
+        ("windows-in-memory-max", store.windows_in_memory_max as u64),
+        ("in-flight-bytes-max", store.in_flight_bytes_max),
         ("window-age-max in milliseconds", store.window_age_max.as_millis() as u64),
     ] {
         if value == 0 {

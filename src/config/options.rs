@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
+use model::retention::Policy;
 use serde::Deserialize;
 
 /// Each option has one name: `--data-dir`, `SPANHOLD_DATA_DIR`, `data-dir = "…"`.
@@ -49,21 +50,36 @@ pub struct ServeOptions {
     /// A window is offloaded at this many bytes of OTLP.
     #[arg(long, env = "SPANHOLD_WINDOW_BYTES_MAX", value_name = "BYTES")]
     pub window_bytes_max: Option<u64>,
-    /// Windows that may wait for the object store before spans are refused.
+    /// Windows that may wait for the object store, in memory and on disk, before spans are refused.
     #[arg(long, env = "SPANHOLD_WINDOWS_WAITING_MAX", value_name = "WINDOWS")]
     pub windows_waiting_max: Option<usize>,
+    /// Windows that wait for the object store in memory; others wait on disk only.
+    #[arg(long, env = "SPANHOLD_WINDOWS_IN_MEMORY_MAX", value_name = "WINDOWS")]
+    pub windows_in_memory_max: Option<usize>,
     /// Bytes of OTLP accepted and not yet searchable before spans are refused.
     #[arg(long, env = "SPANHOLD_IN_FLIGHT_BYTES_MAX", value_name = "BYTES")]
     pub in_flight_bytes_max: Option<u64>,
     /// How long offloaded windows stay in the hot tier.
     #[arg(long, env = "SPANHOLD_HOT_RETENTION", value_name = "DURATION")]
     pub hot_retention: Option<Span>,
-    /// Bytes of windows that stay in the hot tier.
+    /// Bytes of windows in the hot tier: offloaded ones leave, and when those that wait come to more spans are refused.
     #[arg(long, env = "SPANHOLD_HOT_BYTES_MAX", value_name = "BYTES")]
     pub hot_bytes_max: Option<u64>,
+    /// How long counts and latencies are kept by the minute.
+    #[arg(long, env = "SPANHOLD_ROLLUP_MINUTE_RETENTION", value_name = "DURATION")]
+    pub rollup_minute_retention: Option<Span>,
+    /// How long counts and latencies are kept by the hour; by the day from then on.
+    #[arg(long, env = "SPANHOLD_ROLLUP_HOUR_RETENTION", value_name = "DURATION")]
+    pub rollup_hour_retention: Option<Span>,
+    /// Bytes that must be free on the disk of the hot tier; with less, spans are refused.
+    #[arg(long, env = "SPANHOLD_DISK_FREE_MIN", value_name = "BYTES")]
+    pub disk_free_min: Option<u64>,
     /// Time from SIGTERM to the end.
     #[arg(long, env = "SPANHOLD_SHUTDOWN_DEADLINE", value_name = "DURATION")]
     pub shutdown_deadline: Option<Span>,
+    /// Which traces are kept, and for how long: rules, so in the file only.
+    #[arg(skip)]
+    pub retention: Option<Policy>,
 }
 
 impl ServeOptions {
@@ -83,10 +99,15 @@ impl ServeOptions {
             window_spans_max: self.window_spans_max.or(file.window_spans_max),
             window_bytes_max: self.window_bytes_max.or(file.window_bytes_max),
             windows_waiting_max: self.windows_waiting_max.or(file.windows_waiting_max),
+            windows_in_memory_max: self.windows_in_memory_max.or(file.windows_in_memory_max),
             in_flight_bytes_max: self.in_flight_bytes_max.or(file.in_flight_bytes_max),
             hot_retention: self.hot_retention.or(file.hot_retention),
             hot_bytes_max: self.hot_bytes_max.or(file.hot_bytes_max),
+            rollup_minute_retention: self.rollup_minute_retention.or(file.rollup_minute_retention),
+            rollup_hour_retention: self.rollup_hour_retention.or(file.rollup_hour_retention),
+            disk_free_min: self.disk_free_min.or(file.disk_free_min),
             shutdown_deadline: self.shutdown_deadline.or(file.shutdown_deadline),
+            retention: self.retention.or(file.retention),
         }
     }
 }

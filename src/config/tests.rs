@@ -24,6 +24,15 @@ fn a_flag_wins_over_the_file() {
 }
 
 #[test]
+fn limits_of_the_store_are_settings() {
+    let text = "windows-in-memory-max = 2\nwindows-waiting-max = 30\ndisk-free-min = 7\nhot-bytes-max = 9";
+    let config = validate(from_toml(text).expect("valid")).expect("valid");
+    let store = &config.store;
+    assert_eq!((store.windows_in_memory_max, store.windows_waiting_max), (2, 30));
+    assert_eq!((store.disk_free_min, store.hot_bytes_max), (7, 9));
+}
+
+#[test]
 fn what_is_wrong_is_named() {
     let unknown = from_toml("htpp-listen = \"127.0.0.1:1\"").expect_err("no such key").to_string();
     assert!(unknown.contains("htpp-listen"), "{unknown}");
@@ -32,4 +41,38 @@ fn what_is_wrong_is_named() {
     assert!(error.contains("http-listen") && error.contains("4319"), "{error}");
     let zero = ServeOptions { window_spans_max: Some(0), ..ServeOptions::default() };
     assert!(validate(zero).expect_err("too small").to_string().contains("window-spans-max"));
+    let none = ServeOptions { windows_in_memory_max: Some(0), ..ServeOptions::default() };
+    let error = validate(none).expect_err("too small").to_string();
+    assert_eq!(error, "windows-in-memory-max = 0: must be at least 1");
+}
+
+#[test]
+fn rules_come_from_the_file_and_what_is_wrong_names_the_rule() {
+    let file = from_toml(
+        r#"
+        http-listen = "127.0.0.1:1"
+
+        [retention]
+        hold = "20m"
+
+        [[retention.rules]]
+        name = "failovers"
+        match = { class = ["failover"] }
+        keep = "all"
+        retain = "400d"
+        "#,
+    )
+    .expect("valid");
+    let config = validate(file).expect("valid");
+    let rules: Vec<&str> = config.store.retention.rules().iter().map(|rule| rule.name()).collect();
+    assert_eq!(rules, ["failovers", "everything-else"]);
+    assert_eq!(config.store.retention.hold_nanos(), 20 * 60 * 1_000_000_000);
+    let config = validate(ServeOptions::default()).expect("the defaults are valid");
+    assert_eq!(config.store.retention.rules()[0].name(), "health-checks");
+
+    let wrong = "[[retention.rules]]\nname = \"mine\"\nkeep = \"all\"\nretain = \"1ms\"";
+    let error = from_toml(wrong).expect_err("too short").to_string();
+    assert!(error.contains("`mine`") && error.contains("retain = \"1ms\""), "{error}");
+    let error = from_toml("[retention]\nkeep = 1").expect_err("no such key").to_string();
+    assert!(error.contains("keep"), "{error}");
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::pressure::{Limit, Overload};
+
 /// What the caller should do about an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -16,19 +18,26 @@ pub enum ErrorKind {
     Broken,
 }
 
+/// Merges that remove deleted traces take minutes.
+const DELETES_RETRY_AFTER: Duration = Duration::from_secs(60);
+
 /// Any failure of the store.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// A limit of [`crate::Settings`] is reached.
-    #[error("{limit} is reached ({used} of {allowed}): wait, or raise the limit")]
-    Overloaded {
-        /// The setting's name.
-        limit: &'static str,
-        /// What is in use.
+    /// A limit of [`crate::Settings`] is reached, or so near that these spans are refused for others.
+    #[error(transparent)]
+    Overloaded(#[from] Overload),
+    /// More traces are deleted and not yet physically gone than a node keeps account of.
+    #[error("{used} traces are deleted and not yet gone from all blocks, at most {allowed} may be: wait for merges")]
+    TooManyDeletes {
+        /// With those that were to be deleted.
         used: u64,
-        /// What the setting allows.
+        /// What a node keeps.
         allowed: u64,
     },
+    /// A write found no space on the disk; it is not known to be done, and all goes on when there is space again.
+    #[error("no space is left on the disk: {0}; free some")]
+    DiskFull(String),
     /// The store is closing and takes no more writes.
     #[error("the store is shutting down")]
     Closing,
@@ -37,7 +46,7 @@ pub enum Error {
     Poisoned(String),
     /// RocksDB refused.
     #[error("hot tier: {0}")]
-    Hot(#[from] rocksdb::Error),
+    Hot(rocksdb::Error),
     /// The object store refused or did not answer.
     #[error("object store: {0}")]
     Cold(std::sync::Arc<object_store::Error>),
@@ -67,12 +76,39 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Overloaded { .. } => ErrorKind::Overloaded { retry_after: Duration::from_secs(1) },
+            Self::Overloaded(overload) => ErrorKind::Overloaded { retry_after: overload.retry_after() },
+            Self::TooManyDeletes { .. } => ErrorKind::Overloaded { retry_after: DELETES_RETRY_AFTER },
+            Self::DiskFull(_) => ErrorKind::Overloaded { retry_after: Limit::DiskFree.retry_after() },
             Self::Closing | Self::Cold(_) => ErrorKind::Unavailable,
             Self::Poisoned(_) | Self::Hot(_) | Self::Block(_) | Self::Corrupt { .. } | Self::Io { .. } => {
                 ErrorKind::Broken
             }
         }
+    }
+}
+
+/// What the C library says of `ENOSPC`, and RocksDB of an error that it knows to be that.
+const NO_SPACE: &str = "No space left on device";
+
+impl Error {
+    /// The file system refused `what`.
+    pub(crate) fn io(what: String, error: &std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::StorageFull => Self::DiskFull(what),
+            _ => Self::Io { what, why: error.to_string() },
+        }
+    }
+
+    /// Whether the same can succeed later without anybody repairing anything here.
+    pub(crate) const fn passes_by_itself(&self) -> bool {
+        matches!(self, Self::Cold(_) | Self::DiskFull(_))
+    }
+}
+
+impl From<rocksdb::Error> for Error {
+    fn from(error: rocksdb::Error) -> Self {
+        let text: &str = error.as_ref();
+        if text.contains(NO_SPACE) { Self::DiskFull(text.to_owned()) } else { Self::Hot(error) }
     }
 }
 

@@ -5,6 +5,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use arrow::array::{BooleanArray, RecordBatch};
 use bytes::Bytes;
 use model::Span;
 use object_store::memory::InMemory;
@@ -13,6 +14,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use proto::{CheckedRequest, TraceId};
 
 use crate::cold::locator::Locator;
+use crate::cold::sieve::Sieve;
 use crate::cold::{BlockEntry, encode, index, paths, reader};
 use crate::hot::value;
 use crate::window::Columns;
@@ -23,7 +25,8 @@ use crate::{Error, Manifest, convert, manifest};
 /// # Errors
 /// When it is not one.
 pub fn manifest(json: &[u8]) -> Result<Manifest, Error> {
-    manifest::commit::parse(&paths::manifest("fuzz", 1), json)
+    let parsed = manifest::commit::parse(&paths::manifest("fuzz", 1), json)?;
+    parsed.ok_or_else(|| Error::Corrupt { what: "a manifest".to_owned(), why: "it is cut off".to_owned() })
 }
 
 /// A batch as the hot tier keeps it.
@@ -76,7 +79,9 @@ impl Block {
     pub fn encode(request: &CheckedRequest) -> Result<Self, Error> {
         let mut columns = Columns::default();
         columns.push_batch(1, request.bytes());
-        let block = encode::encode(&columns)?.ok_or_else(|| Error::Block("no span to encode".to_owned()))?;
+        let order = encode::order(&columns);
+        let block = encode::encode(&columns, &order, &mut Everything)?
+            .ok_or_else(|| Error::Block("no span to encode".to_owned()))?;
         let (entry, bytes) = BlockEntry::of_new(block, vec![1]);
         Ok(Self { entry, bytes: bytes.to_vec() })
     }
@@ -99,5 +104,14 @@ impl Block {
         }
         reader::search_columns(&objects, &self.entry, footer).await?;
         Ok(spans)
+    }
+}
+
+/// Leaves nothing out.
+struct Everything;
+
+impl Sieve for Everything {
+    fn sift(&mut self, _: &RecordBatch) -> Result<Option<BooleanArray>, Error> {
+        Ok(None)
     }
 }

@@ -8,12 +8,13 @@
 //! and is one data set for one process: a second process on the same folder is refused by RocksDB's lock.
 //!
 //! **The life of a window.** Batches are added to the open window in order of arrival. It is *sealed* by age, bytes or
-//! spans; a sealed window takes no more batches. *Offloaded*, its spans are in a block that the manifest names.
+//! spans; a sealed window takes no more batches. *Spilled*, it waits for the object store on disk only. *Offloaded*, its spans are in a block that the manifest names.
 //! *Retired*, it is gone from the hot tier. See [`Settings`] for when each happens.
 //!
 //! ```text
 //! Writer::append ─▶ hot::commit ─▶ (answer) ─▶ window ─▶ offload ─▶ cold, manifest
 //!                                              └────────────┬─────────┘
+//! Deleter ────────────────────────────────────▶ manifest
 //! Reader ◀───────────────────────────────────── view ◀──────┘
 //! ```
 
@@ -22,20 +23,30 @@ mod budget;
 pub mod clock;
 mod cold;
 mod convert;
+mod delete;
+mod disk;
 pub mod error;
+#[cfg(test)]
+mod fixture;
 #[doc(hidden)]
 pub mod fuzzing;
 mod health;
+mod hex_ids;
 mod hot;
+pub mod inspect;
 mod json;
 mod manifest;
+mod metered;
 mod metrics;
 mod offload;
 mod open;
 pub mod points;
 mod prepare;
+pub mod pressure;
 mod progress;
 pub mod read;
+mod retention;
+mod rollup;
 pub mod settings;
 mod varint;
 mod view;
@@ -44,13 +55,20 @@ pub mod writer;
 
 pub use clock::{Clock, SystemClock};
 pub use cold::{BlockEntry, BlockId};
+pub use delete::{DELETED_TRACES_MAX, Delete, Deleter, Receipt};
 pub use error::{Error, ErrorKind};
+pub use inspect::{ColdInspector, Inspector};
 pub use manifest::Manifest;
+pub use model::Priority;
 pub use open::{Components, Store};
 pub use points::{NoProbe, Point, Probe};
 pub use prepare::PreparedRequest;
+pub use pressure::{Limit, Overload, Pressure};
 pub use read::{
-    Entry, OperationSummary, Reader, SearchOrder, SearchRequest, SearchResult, ServiceSummary, TraceSummary,
+    Entry, OperationSummary, Reader, RollupRequest, RollupRow, Rollups, SearchOrder, SearchRequest, SearchResult,
+    ServiceSummary, TraceSummary,
 };
+pub use retention::{BlockRetention, DRY_RUN_SPANS_MAX, DryRun, Failing, Fates, Incident, RetentionReport, RuleFates};
+pub use rollup::{OTHER_NAMES, OTHER_SERVICES, RELATIVE_ERROR, Resolution, RollupEntry, Sketch, Totals};
 pub use settings::Settings;
 pub use writer::Writer;

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::AtomicU64;
 
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
@@ -30,13 +32,54 @@ pub(crate) struct Metrics {
     pub(crate) cold_blocks: Count,
     pub(crate) cold_bytes: Count,
     pub(crate) poisoned: Count,
+    pub(crate) windows_spilled: Count,
+    pub(crate) waiting_bytes: Count,
+    pub(crate) disk_free_bytes: Count,
+    pub(crate) pressure_percent: Count,
+    pub(crate) rollups: Count,
+    pub(crate) rollup_bytes: Count,
+    pub(crate) rollup_seconds: Histogram,
+    pub(crate) rollups_joined: Total,
+    pub(crate) commit_requests: Histogram,
+    pub(crate) columns_behind: Count,
+    pub(crate) encode_seconds: Histogram,
+    pub(crate) wal_bytes: Count,
+    pub(crate) lookups: Family<Lookup, Total>,
+    pub(crate) locator_cache_bytes: Count,
+    pub(crate) footer_cache_bytes: Count,
+    pub(crate) object_requests: Family<ObjectRequest, Total>,
+    pub(crate) object_seconds: Family<Operation, Histogram, fn() -> Histogram>,
+    pub(crate) object_bytes: Family<Operation, Total>,
+}
+
+/// Where a trace was looked for, and whether anything was there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Lookup {
+    tier: &'static str,
+    outcome: &'static str,
+}
+
+/// A kind of request to the object store.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Operation {
+    pub(crate) operation: &'static str,
+}
+
+/// Requests to the object store, and how they ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ObjectRequest {
+    pub(crate) operation: &'static str,
+    pub(crate) outcome: &'static str,
+}
+
+/// 100 µs to 26 s.
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.0001, 4.0, 10))
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        // 100 µs to 26 s.
-        let seconds = || Histogram::new(exponential_buckets(0.0001, 4.0, 10));
-        Self {
+        let metrics = Self {
             spans: Total::default(),
             batches: Total::default(),
             batch_bytes: Total::default(),
@@ -54,11 +97,43 @@ impl Default for Metrics {
             cold_blocks: Count::default(),
             cold_bytes: Count::default(),
             poisoned: Count::default(),
+            windows_spilled: Count::default(),
+            waiting_bytes: Count::default(),
+            disk_free_bytes: Count::default(),
+            pressure_percent: Count::default(),
+            rollups: Count::default(),
+            rollup_bytes: Count::default(),
+            rollup_seconds: seconds(),
+            rollups_joined: Total::default(),
+            // 1 to 1,024, what ingest lets in at once.
+            commit_requests: Histogram::new(exponential_buckets(1.0, 2.0, 11)),
+            columns_behind: Count::default(),
+            encode_seconds: seconds(),
+            wal_bytes: Count::default(),
+            lookups: Family::default(),
+            locator_cache_bytes: Count::default(),
+            footer_cache_bytes: Count::default(),
+            object_requests: Family::default(),
+            object_seconds: Family::new_with_constructor(seconds),
+            object_bytes: Family::default(),
+        };
+        // What is counted later is 0 until then, and not unknown.
+        for tier in ["hot", "cold"] {
+            for outcome in ["hit", "absent"] {
+                drop(metrics.lookups.get_or_create(&Lookup { tier, outcome }));
+            }
         }
+        metrics
     }
 }
 
 impl Metrics {
+    /// A trace was looked for in a tier.
+    pub(crate) fn count_lookup(&self, tier: &'static str, is_hit: bool) {
+        let outcome = if is_hit { "hit" } else { "absent" };
+        self.lookups.get_or_create(&Lookup { tier, outcome }).inc();
+    }
+
     /// Adds all of them to `registry`.
     pub(crate) fn register(&self, registry: &mut Registry) {
         let store = registry.sub_registry_with_prefix("spanhold_store");
@@ -106,6 +181,90 @@ impl Metrics {
             "poisoned",
             "1 after a failed background write: nothing is accepted until a restart",
             self.poisoned.clone(),
+        );
+        store.register("rollups", "Rollups in the cold tier", self.rollups.clone());
+        store.register_with_unit(
+            "rollup",
+            "Size of the rollups in the cold tier",
+            Unit::Bytes,
+            self.rollup_bytes.clone(),
+        );
+        store.register_with_unit(
+            "rollup",
+            "Time to count the spans of a window",
+            Unit::Seconds,
+            self.rollup_seconds.clone(),
+        );
+        store.register(
+            "windows_spilled",
+            "Sealed windows that are not offloaded and no longer in memory",
+            self.windows_spilled.clone(),
+        );
+        store.register_with_unit(
+            "waiting",
+            "Batches of windows that are not offloaded, the open one included, as kept on disk",
+            Unit::Bytes,
+            self.waiting_bytes.clone(),
+        );
+        store.register_with_unit(
+            "disk_free",
+            "Left on the disk of the hot tier; -1 when unknown",
+            Unit::Bytes,
+            self.disk_free_bytes.clone(),
+        );
+        store.register(
+            "pressure_percent",
+            "Share of the limit that is nearest; from 70 on health checks are refused, from 100 on everything",
+            self.pressure_percent.clone(),
+        );
+        self.register_stages(store);
+        store.register("rollups_joined", "Rollups that became part of a larger one", self.rollups_joined.clone());
+    }
+    /// Those of single stages, of lookups and of the object store.
+    fn register_stages(&self, store: &mut Registry) {
+        store.register("commit_requests", "Requests that one synced write served", self.commit_requests.clone());
+        store.register("columns_behind", "Requests answered and not yet searchable", self.columns_behind.clone());
+        store.register_with_unit(
+            "encode",
+            "Time to encode a window as a block",
+            Unit::Seconds,
+            self.encode_seconds.clone(),
+        );
+        store.register_with_unit(
+            "wal",
+            "Size of the hot tier's logs, which a start after a crash reads",
+            Unit::Bytes,
+            self.wal_bytes.clone(),
+        );
+        store.register("lookups", "Traces looked for by id, by tier and outcome", self.lookups.clone());
+        store.register_with_unit(
+            "locator_cache",
+            "Memory of the indexes that say which block has a trace",
+            Unit::Bytes,
+            self.locator_cache_bytes.clone(),
+        );
+        store.register_with_unit(
+            "footer_cache",
+            "Memory of parsed footers of blocks",
+            Unit::Bytes,
+            self.footer_cache_bytes.clone(),
+        );
+        store.register(
+            "object_requests",
+            "Requests to the object store, by operation and outcome",
+            self.object_requests.clone(),
+        );
+        store.register_with_unit(
+            "object_request",
+            "Time of a request to the object store until its answer begins, by operation",
+            Unit::Seconds,
+            self.object_seconds.clone(),
+        );
+        store.register_with_unit(
+            "object",
+            "Bytes read from (get) and written to (put) the object store",
+            Unit::Bytes,
+            self.object_bytes.clone(),
         );
     }
 }

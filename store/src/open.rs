@@ -8,26 +8,36 @@ use std::time::{Duration, Instant};
 
 use object_store::ObjectStore;
 use prometheus_client::registry::Registry;
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::Notify;
+use tokio::sync::mpsc::unbounded_channel;
 
 use crate::background::Background;
 use crate::budget::Budget;
 use crate::clock::{Clock, SystemClock};
 use crate::cold::{BlockId, BlockIndexes};
+use crate::delete::{Deleter, Sweeper};
+use crate::disk::DiskWatch;
 use crate::health::Health;
 use crate::hot::commit::{Committed, Committer, OpenWindow, build_columns};
 use crate::hot::db::WindowId;
-use crate::hot::{HotDb, HotWindow, index, lookup};
+use crate::hot::{HotDb, HotWindow, SpilledWindow, index};
 use crate::manifest::editor::LOCAL_MANIFEST;
-use crate::manifest::{Editor, EditorParts, Manifest, ManifestStore, Manifests};
+use crate::manifest::{Editor, EditorParts, Manifest, ManifestStore, Manifests, keep_newest};
+use crate::metered::Metered;
 use crate::metrics::Metrics;
-use crate::offload::Offloader;
+use crate::offload::retire::Retirer;
+use crate::offload::spill::Spiller;
+use crate::offload::{self, Offloader};
 use crate::points::{NoProbe, Probe};
+use crate::pressure::{Gauges, Priorities};
 use crate::progress::Progress;
+use crate::retention::Retention;
+use crate::rollup::compactor::Compactor;
+use crate::rollup::plan::Kept;
 use crate::view::{View, Views};
 use crate::window::LiveWindow;
 use crate::writer::Shared;
-use crate::{Error, Reader, Settings, Writer};
+use crate::{Error, Reader, Settings, Writer, read};
 
 /// How long a start waits for the object store before it goes on with what is known locally.
 const MANIFEST_DEADLINE: Duration = Duration::from_secs(10);
@@ -63,11 +73,20 @@ impl Components {
 pub struct Store {
     writer: Writer,
     reader: Reader,
+    deleter: Deleter,
+    retention: Arc<Retention>,
     health: Health,
     metrics: Metrics,
     budget: Budget,
+    hot: Arc<HotDb>,
+    indexes: Arc<BlockIndexes>,
+    progress: Progress,
+    gauges: Arc<Gauges>,
+    views: Arc<Views>,
     threads: Vec<JoinHandle<()>>,
     offloader: tokio::task::JoinHandle<()>,
+    /// What goes on for ever.
+    housekeeping: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Store {
@@ -76,6 +95,9 @@ impl Store {
     /// # Errors
     /// When the hot tier cannot be opened (another process has it, damage, permissions).
     pub async fn open(settings: Settings, components: Components) -> Result<Self, Error> {
+        let metrics = Metrics::default();
+        let mut components = components;
+        components.objects = Metered::over(components.objects, metrics.clone());
         let (db, window_ids) = HotDb::open(&settings.hot_dir)?;
         let writer_id = writer_id(&db)?;
         let epoch = next_epoch(&db)?;
@@ -83,16 +105,22 @@ impl Store {
         let (known, manifest_is_loaded) = load_manifests(&manifests, &db, &writer_id).await?;
         let manifest = known.get(&writer_id).cloned().unwrap_or_else(|| Arc::new(Manifest::empty(writer_id.clone())));
 
-        let metrics = Metrics::default();
-        let recovered = recover(&db, &window_ids, &manifest, &*components.clock)?;
-        metrics.windows_waiting.set(recovered.live.len() as i64);
+        let recovered = recover(&db, &window_ids, &manifest, &*components.clock, &settings)?;
         let last = window_ids.last().copied().unwrap_or_default().max(manifest.offloaded_through);
         let open = open_window(&db, last + 1, settings.window_spans_max)?;
-        let waiting = recovered.live.clone();
+        let waiting = recovered.waiting();
+        metrics.windows_waiting.set(waiting.len() as i64);
+        let gauges = Gauges::new();
+        for window in &waiting {
+            window.grow(db.window_bytes(window.id));
+            gauges.add_waiting(window.logged_bytes());
+        }
         let views = Views::new(View {
             live: recovered.live.into_iter().chain([Arc::clone(&open)]).collect(),
+            spilled: recovered.spilled,
             hot: recovered.hot.into_iter().chain([Arc::clone(&open.hot)]).collect(),
             manifests: known,
+            deleted: Arc::default(),
         });
 
         let health = Health::default();
@@ -114,7 +142,17 @@ impl Store {
             probe: Arc::clone(&components.probe),
             progress: progress.clone(),
             next: committed,
+            next_window: open.hot.id + 1,
             window: OpenWindow::new(open),
+            gauges: Arc::clone(&gauges),
+        };
+        let spiller = Spiller {
+            settings: settings.clone(),
+            views: Arc::clone(&views),
+            gauges: Arc::clone(&gauges),
+            health: health.clone(),
+            metrics: metrics.clone(),
+            next: sealed,
         };
         let editor_parts = EditorParts {
             store: manifests,
@@ -124,9 +162,44 @@ impl Store {
             metrics: metrics.clone(),
             probe: Arc::clone(&components.probe),
         };
+        let retention = Retention::new(settings.retention.clone(), &manifest.blocks);
         let editor = Arc::new(Editor::new(editor_parts, manifest, manifest_is_loaded, epoch));
+        let deleter = Deleter::new(Arc::clone(&editor), Arc::clone(&views), Arc::clone(&components.clock));
+        let sweeper = Sweeper {
+            editor: Arc::clone(&editor),
+            views: Arc::clone(&views),
+            indexes: Arc::clone(&indexes),
+            writer: writer_id.clone(),
+        };
+        let clock = Arc::clone(&components.clock);
+        let background = Arc::new(Background::start("store-offload")?);
+        let offloaded = Arc::new(Notify::new());
+        let compactor = Compactor {
+            editor: Arc::clone(&editor),
+            objects: Arc::clone(&components.objects),
+            clock: Arc::clone(&components.clock),
+            kept: Kept { minutes: settings.rollup_minute_retention, hours: settings.rollup_hour_retention },
+            metrics: metrics.clone(),
+            background: Arc::clone(&background),
+        };
+        let retirer = Arc::new(Retirer {
+            db: Arc::clone(&db),
+            views: Arc::clone(&views),
+            clock: Arc::clone(&components.clock),
+            settings: settings.clone(),
+            gauges: Arc::clone(&gauges),
+            metrics: metrics.clone(),
+            probe: Arc::clone(&components.probe),
+        });
+        let disk = Arc::new(DiskWatch {
+            folder: settings.hot_dir.clone(),
+            free_min: settings.disk_free_min,
+            db: Arc::clone(&db),
+            gauges: Arc::clone(&gauges),
+        });
+        disk.look();
         let offloader = Offloader {
-            db,
+            db: Arc::clone(&db),
             objects: Arc::clone(&components.objects),
             indexes: Arc::clone(&indexes),
             editor,
@@ -136,7 +209,12 @@ impl Store {
             health: health.clone(),
             metrics: metrics.clone(),
             probe: components.probe,
-            background: Arc::new(Background::start("store-offload")?),
+            background,
+            retention: Arc::clone(&retention),
+            sweeper,
+            offloaded: Arc::clone(&offloaded),
+            gauges: Arc::clone(&gauges),
+            retirer: Arc::clone(&retirer),
         };
         let writer = Writer::new(Shared {
             batches: std::sync::Mutex::new(Some(batches)),
@@ -144,15 +222,38 @@ impl Store {
             health: health.clone(),
             views: Arc::clone(&views),
             settings,
+            gauges: Arc::clone(&gauges),
+            priorities: Priorities::default(),
         });
         Ok(Self {
             writer,
-            reader: Reader::new(views, components.objects, indexes, writer_id, progress.clone()),
+            reader: Reader::new(read::Shared {
+                views: Arc::clone(&views),
+                objects: components.objects,
+                indexes: Arc::clone(&indexes),
+                writer: writer_id,
+                progress: progress.clone(),
+                retention: Arc::clone(&retention),
+                clock,
+                metrics: metrics.clone(),
+            }),
+            deleter,
+            retention,
+            hot: Arc::clone(&db),
+            indexes,
+            progress: progress.clone(),
             health,
             metrics,
             budget,
-            threads: start_threads(committer, batches_in, committed_in, sealed, progress)?,
+            gauges,
+            views,
+            threads: start_threads(committer, batches_in, committed_in, spiller, progress)?,
             offloader: tokio::spawn(offloader.run(sealed_in)),
+            housekeeping: vec![
+                tokio::spawn(disk.run()),
+                tokio::spawn(retirer.run()),
+                tokio::spawn(compactor.run(offloaded)),
+            ],
         })
     }
 
@@ -168,6 +269,12 @@ impl Store {
         self.reader.clone()
     }
 
+    /// For whoever may delete traces.
+    #[must_use]
+    pub fn deleter(&self) -> Deleter {
+        self.deleter.clone()
+    }
+
     /// Whether spans are accepted.
     ///
     /// # Errors
@@ -179,11 +286,21 @@ impl Store {
     /// Adds the store's metrics to `registry`.
     pub fn register_metrics(&self, registry: &mut Registry) {
         self.metrics.register(registry);
+        self.retention.register(registry);
     }
 
     /// Brings gauges up to date that nobody else does.
     pub fn observe_metrics(&self) {
         self.metrics.in_flight_bytes.set(self.budget.used() as i64);
+        self.metrics.columns_behind.set(self.progress.behind() as i64);
+        self.metrics.wal_bytes.set(self.hot.log_bytes() as i64);
+        let (locators, footers) = self.indexes.memory_bytes();
+        self.metrics.locator_cache_bytes.set(locators as i64);
+        self.metrics.footer_cache_bytes.set(footers as i64);
+        self.metrics.windows_spilled.set(self.views.load().spilled.len() as i64);
+        self.metrics.waiting_bytes.set(self.gauges.waiting_bytes() as i64);
+        self.metrics.disk_free_bytes.set(self.gauges.disk_free().map_or(-1, |free| free as i64));
+        self.metrics.pressure_percent.set(self.writer.pressure().percent().min(i64::MAX as u64) as i64);
     }
 
     /// Refuses further batches, finishes those that were accepted, and stops the workers. Windows that are not offloaded
@@ -205,6 +322,11 @@ impl Store {
         if tokio::time::timeout_at(deadline.into(), self.offloader).await.is_err() {
             stop.abort();
         }
+        for task in self.housekeeping {
+            task.abort();
+            // Cancelled, as asked. What it has done half leaves an object that nobody names.
+            let _ = task.await;
+        }
     }
 }
 
@@ -212,7 +334,7 @@ fn start_threads(
     committer: Committer,
     batches: Receiver<crate::hot::commit::Append>,
     committed: Receiver<Committed>,
-    sealed: UnboundedSender<Arc<LiveWindow>>,
+    spiller: Spiller,
     progress: Progress,
 ) -> Result<Vec<JoinHandle<()>>, Error> {
     let start = |name: &str, work: Box<dyn FnOnce() + Send>| {
@@ -223,7 +345,7 @@ fn start_threads(
     };
     Ok(vec![
         start("store-commit", Box::new(move || committer.run(&batches)))?,
-        start("store-columns", Box::new(move || build_columns(&committed, &sealed, &progress)))?,
+        start("store-columns", Box::new(move || build_columns(&committed, &spiller, &progress)))?,
     ])
 }
 
@@ -260,37 +382,57 @@ async fn load_manifests(store: &ManifestStore, db: &HotDb, writer: &str) -> Resu
         store.load().await
     };
     let failure = match tokio::time::timeout(MANIFEST_DEADLINE, load).await {
-        Ok(Ok(manifests)) => return Ok((manifests, true)),
+        Ok(Ok(mut manifests)) => {
+            // A list may lag behind what this node knows that it committed.
+            if let Some(own) = local_manifest(db)? {
+                keep_newest(&mut manifests, &own);
+            }
+            return Ok((manifests, true));
+        }
         Ok(Err(Error::Cold(error))) => error.to_string(),
         Ok(Err(error)) => return Err(error),
         Err(_) => format!("no answer within {MANIFEST_DEADLINE:?}"),
     };
     tracing::warn!(error = failure, "object store does not answer, starting with what is known locally");
-    let mut manifests = Manifests::new();
-    if let Some(json) = db.meta(LOCAL_MANIFEST)? {
-        let manifest: Manifest = serde_json::from_slice(&json).map_err(|error| Error::Corrupt {
-            what: "the local copy of the manifest".to_owned(),
-            why: error.to_string(),
-        })?;
-        manifests.insert(writer.to_owned(), Arc::new(manifest));
-    }
-    Ok((manifests, false))
+    let manifests = local_manifest(db)?.into_iter().map(|own| (writer.to_owned(), own));
+    Ok((manifests.collect(), false))
 }
 
+/// This writer's manifest as readers last knew it.
+fn local_manifest(db: &HotDb) -> Result<Option<Arc<Manifest>>, Error> {
+    let Some(json) = db.meta(LOCAL_MANIFEST)? else { return Ok(None) };
+    serde_json::from_slice(&json)
+        .map(Some)
+        .map_err(|error| Error::Corrupt { what: "the local copy of the manifest".to_owned(), why: error.to_string() })
+}
+
+#[derive(Default)]
 struct Recovered {
     live: Vec<Arc<LiveWindow>>,
+    spilled: Vec<Arc<SpilledWindow>>,
     hot: Vec<Arc<HotWindow>>,
 }
 
+impl Recovered {
+    /// Windows that are in no block, oldest first.
+    fn waiting(&self) -> Vec<Arc<HotWindow>> {
+        let live = self.live.iter().map(|live| &live.hot);
+        let mut waiting: Vec<_> = live.chain(self.spilled.iter().map(|spilled| &spilled.hot)).cloned().collect();
+        waiting.sort_by_key(|window| window.id);
+        waiting
+    }
+}
+
 /// Sorts out the windows found on disk: those that the manifest covers stay for trace-by-id until they are retired, the
-/// others are turned into columns again and wait to be offloaded, empty ones go.
+/// others wait to be offloaded, as before: a few as columns in memory, the rest on disk only. Empty ones go.
 fn recover(
     db: &Arc<HotDb>,
     window_ids: &[WindowId],
     manifest: &Manifest,
     clock: &dyn Clock,
+    settings: &Settings,
 ) -> Result<Recovered, Error> {
-    let mut recovered = Recovered { live: Vec::new(), hot: Vec::new() };
+    let mut recovered = Recovered::default();
     for id in window_ids {
         let hot = HotWindow::new(Arc::clone(db), *id);
         if *id <= manifest.offloaded_through {
@@ -305,19 +447,25 @@ fn recover(
             }
             continue;
         }
-        let live = LiveWindow::new(Arc::clone(&hot), 0);
-        lookup::all_batches(&hot, |number, request| {
-            live.write().push_batch(number, &request);
-            Ok(())
-        })?;
+        if let Some(spilled) = SpilledWindow::read(&hot)? {
+            recovered.spilled.push(Arc::new(spilled));
+            recovered.hot.push(hot);
+            continue;
+        }
+        let live = offload::rebuild(&hot)?;
         let spans = live.read().len();
         if spans == 0 {
             hot.retire();
             continue;
         }
         tracing::info!(window = id, spans, "recovered a window");
+        if recovered.live.len() >= settings.windows_in_memory_max {
+            let spilled = SpilledWindow::write(&hot, &live.read())?;
+            recovered.spilled.push(Arc::new(spilled));
+        } else {
+            recovered.live.push(live);
+        }
         recovered.hot.push(hot);
-        recovered.live.push(live);
     }
     Ok(recovered)
 }

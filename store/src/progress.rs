@@ -38,6 +38,12 @@ impl Progress {
         self.shared.built.send_replace(u64::MAX);
     }
 
+    /// Requests that are durable and not in the columns.
+    pub(crate) fn behind(&self) -> u64 {
+        let built = *self.shared.built.borrow();
+        self.shared.committed.load(Ordering::Relaxed).saturating_sub(built)
+    }
+
     /// Waits until the columns have all that is durable now: milliseconds, as what is between is limited by
     /// [`crate::Settings::in_flight_bytes_max`].
     pub(crate) async fn catch_up(&self) {
@@ -56,6 +62,7 @@ mod tests {
         let progress = Progress::new();
         progress.catch_up().await;
         progress.commit();
+        assert_eq!(progress.behind(), 1);
         let waiting = tokio::spawn({
             let progress = progress.clone();
             async move { progress.catch_up().await }
@@ -64,5 +71,6 @@ mod tests {
         assert!(!waiting.is_finished());
         progress.build();
         waiting.await.expect("no panic");
+        assert_eq!(progress.behind(), 0);
     }
 }

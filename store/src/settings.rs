@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use model::retention::Policy;
+
 /// What the store is told at start. Data only; components (object store) are passed beside it.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -14,17 +16,35 @@ pub struct Settings {
     pub window_spans_max: u64,
     /// A window is sealed at this many bytes of OTLP before compression.
     pub window_bytes_max: u64,
-    /// Sealed windows that may wait for the object store before appends are refused; each holds up to
-    /// `window_spans_max` spans in memory.
+    /// Sealed windows that may wait for the object store, wherever they wait, before appends are refused: each has a column
+    /// family. While more than `windows_in_memory_max` wait, windows are sealed when they are full, not when they are old,
+    /// so that time alone does not fill this.
     pub windows_waiting_max: usize,
+    /// Sealed windows that wait in memory, up to `window_spans_max` spans each; others wait on disk only, where they are
+    /// found by trace id as fast and are searched more slowly.
+    pub windows_in_memory_max: usize,
     /// OTLP bytes accepted and not yet turned into columns before appends are refused.
     pub in_flight_bytes_max: u64,
     /// How long offloaded windows stay in the hot tier, so that recent traces need no object-store request.
     pub hot_retention: Duration,
-    /// Bytes of offloaded windows that stay in the hot tier; the oldest go first.
+    /// Bytes of windows in the hot tier. Offloaded windows leave when there are more, the oldest first; when those that wait
+    /// come to more by themselves, appends are refused. As much as may wait in memory may always wait.
     pub hot_bytes_max: u64,
+    /// Bytes that must be free on the disk of the hot tier; with less, appends are refused. Room for what is accepted
+    /// between two looks at the disk and for what RocksDB has in memory.
+    pub disk_free_min: u64,
     /// How often the manifests of other writers are read again.
     pub manifest_refresh: Duration,
+    /// Which traces are kept, and for how long.
+    pub retention: Policy,
+    /// How long counts and latencies are kept by the minute: long enough to compare today with yesterday.
+    pub rollup_minute_retention: Duration,
+    /// How long counts and latencies are kept by the hour, and by the day from then on: a quarter, to compare weeks.
+    pub rollup_hour_retention: Duration,
+    /// Pause before a request that the object store did not answer is sent again; doubled each time.
+    pub retry_pause_min: Duration,
+    /// The longest such pause.
+    pub retry_pause_max: Duration,
 }
 
 impl Settings {
@@ -36,11 +56,24 @@ impl Settings {
             window_age_max: Duration::from_secs(60),
             window_spans_max: 100_000,
             window_bytes_max: 32 << 20,
-            windows_waiting_max: 4,
+            windows_waiting_max: 1_000,
+            windows_in_memory_max: 4,
             in_flight_bytes_max: 32 << 20,
             hot_retention: Duration::from_secs(3600),
             hot_bytes_max: 4 << 30,
+            disk_free_min: 256 << 20,
             manifest_refresh: Duration::from_secs(30),
+            retention: Policy::default(),
+            rollup_minute_retention: Duration::from_secs(48 * 3600),
+            rollup_hour_retention: Duration::from_secs(90 * 86_400),
+            retry_pause_min: Duration::from_millis(200),
+            retry_pause_max: Duration::from_secs(10),
         }
+    }
+
+    /// Bytes of windows that may wait for the object store.
+    pub(crate) fn waiting_bytes_max(&self) -> u64 {
+        let in_memory = (self.windows_in_memory_max as u64 + 1).saturating_mul(self.window_bytes_max);
+        self.hot_bytes_max.max(in_memory)
     }
 }

@@ -7,19 +7,32 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use crate::hot::HotWindow;
+use crate::delete::DeletedTraces;
+use crate::hot::{HotWindow, SpilledWindow};
 use crate::manifest::Manifests;
 use crate::window::LiveWindow;
 
 /// All tiers at one instant.
 #[derive(Clone)]
 pub(crate) struct View {
-    /// Windows whose spans are in no block, oldest first; the last one is open.
+    /// Windows whose spans are in no block and in memory, oldest first; the last one is open.
     pub(crate) live: Vec<Arc<LiveWindow>>,
-    /// Windows whose batches are in the hot tier, oldest first: all live ones, and those not yet retired.
+    /// Windows whose spans are in no block either, and no longer in memory, oldest first.
+    pub(crate) spilled: Vec<Arc<SpilledWindow>>,
+    /// Windows whose batches are in the hot tier, oldest first: all live and spilled ones, and those not yet retired.
     pub(crate) hot: Vec<Arc<HotWindow>>,
     /// The cold tier.
     pub(crate) manifests: Manifests,
+    /// What `manifests` say is deleted; brought up to date with every change.
+    pub(crate) deleted: Arc<DeletedTraces>,
+}
+
+impl View {
+    /// Sealed windows that are in no block.
+    pub(crate) fn waiting(&self) -> usize {
+        // The last of the live ones is open.
+        self.live.len().saturating_sub(1) + self.spilled.len()
+    }
 }
 
 /// The current view.
@@ -29,7 +42,8 @@ pub(crate) struct Views {
 }
 
 impl Views {
-    pub(crate) fn new(view: View) -> Arc<Self> {
+    pub(crate) fn new(mut view: View) -> Arc<Self> {
+        view.deleted = Arc::new(DeletedTraces::of(&view.manifests));
         Arc::new(Self { current: ArcSwap::from_pointee(view), changing: Mutex::new(()) })
     }
 
@@ -43,6 +57,10 @@ impl Views {
         let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut view = View::clone(&self.current.load());
         change(&mut view);
+        let deleted = DeletedTraces::of(&view.manifests);
+        if deleted != *view.deleted {
+            view.deleted = Arc::new(deleted);
+        }
         self.current.store(Arc::new(view));
     }
 }

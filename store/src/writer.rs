@@ -3,12 +3,15 @@
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use model::Priority;
+use proto::CheckedRequest;
 use tokio::sync::oneshot;
 
 use crate::budget::Budget;
 use crate::health::Health;
 use crate::hot::commit::Append;
 use crate::prepare::PreparedRequest;
+use crate::pressure::{Gauges, Overload, Pressure, Priorities};
 use crate::view::Views;
 use crate::{Error, Settings};
 
@@ -25,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) health: Health,
     pub(crate) views: Arc<Views>,
     pub(crate) settings: Settings,
+    pub(crate) gauges: Arc<Gauges>,
+    pub(crate) priorities: Priorities,
 }
 
 impl Writer {
@@ -44,7 +49,7 @@ impl Writer {
         if request.span_count() == 0 {
             return Ok(());
         }
-        self.check_windows_waiting()?;
+        self.pressure().check(Priority::High)?;
         let permit = shared.budget.take(request.bytes().len() as u64)?;
         let (done, answer) = oneshot::channel();
         let sent = match &*shared.batches.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -54,7 +59,13 @@ impl Writer {
         if !sent {
             return Err(Error::Closing);
         }
-        answer.await.unwrap_or(Err(Error::Closing))
+        match answer.await.unwrap_or(Err(Error::Closing)) {
+            // Which file it was is for the log.
+            Err(Error::DiskFull(_)) => {
+                Err(Overload::full(shared.gauges.disk_pressure(shared.settings.disk_free_min)).into())
+            }
+            other => other,
+        }
     }
 
     /// No batch can be sent any more; the writing thread ends when it has served those that were.
@@ -62,14 +73,33 @@ impl Writer {
         self.shared.batches.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    fn check_windows_waiting(&self) -> Result<(), Error> {
-        // The last of them is open.
-        let used = self.shared.views.load().live.len() as u64 - 1;
-        let allowed = self.shared.settings.windows_waiting_max as u64;
-        if used > allowed {
-            return Err(Error::Overloaded { limit: "windows_waiting_max", used, allowed });
+    /// How full the store is. Costs a few loads, so it can be asked with every request, and several times.
+    #[must_use]
+    pub fn pressure(&self) -> Pressure {
+        let Shared { gauges, settings, budget, views, .. } = &*self.shared;
+        gauges.pressure(settings, budget, views)
+    }
+
+    /// Whether anything at all would be accepted now: to be asked before a request is read.
+    ///
+    /// # Errors
+    /// When nothing would be.
+    pub fn admit(&self) -> Result<(), Error> {
+        self.shared.health.check()?;
+        Ok(self.pressure().check(Priority::High)?)
+    }
+
+    /// Whether this request would be accepted now, by what kind of work is in it; `besides` is what else is under pressure.
+    /// To be asked before a request is prepared. Without pressure the request is not looked at.
+    ///
+    /// # Errors
+    /// When it is refused for what matters more.
+    pub fn admit_request(&self, request: &CheckedRequest, besides: Pressure) -> Result<(), Error> {
+        let pressure = self.pressure().max(besides);
+        if pressure.refuses().is_none() {
+            return Ok(());
         }
-        Ok(())
+        Ok(pressure.check(self.shared.priorities.highest(request))?)
     }
 }
 

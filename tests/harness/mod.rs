@@ -1,15 +1,19 @@
 //! The program as a child process on ports of its own, and the few requests that tests make.
 
 pub(crate) mod blocks;
+pub(crate) mod disk;
 pub(crate) mod otlp_json;
 pub(crate) mod post;
 pub(crate) mod rich;
 pub(crate) mod s3;
+pub(crate) mod s3_process;
 pub(crate) mod spans;
+pub(crate) mod traffic;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use proto::otlp::collector::trace::v1::trace_service_client::TraceServiceClient;
@@ -23,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A running server; killed when dropped.
 pub(crate) struct Server {
     child: Child,
+    lines: Receiver<String>,
     pub(crate) otlp_grpc: String,
     pub(crate) otlp_http: String,
     pub(crate) http: String,
@@ -55,9 +60,15 @@ impl Server {
             .spawn()
             .expect("the program starts");
         let stdout = child.stdout.take().expect("piped");
+        // Read to its end, so that the program can always write.
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
         let mut addresses = std::collections::HashMap::new();
-        for line in BufReader::new(stdout).lines() {
-            let line = line.expect("text");
+        while let Ok(line) = lines.recv_timeout(PATIENCE) {
             if line == "ready" {
                 break;
             }
@@ -67,7 +78,20 @@ impl Server {
         }
         let mut address = |name: &str| addresses.remove(name).unwrap_or_else(|| panic!("no {name} before the end"));
         let (otlp_grpc, otlp_http, http) = (address("otlp_grpc"), address("otlp_http"), address("http"));
-        Self { child, otlp_grpc, otlp_http, http }
+        Self { child, lines, otlp_grpc, otlp_http, http }
+    }
+
+    /// Waits until the program has stopped at the point that `SPANHOLD_STOP_AT` names.
+    pub(crate) async fn stopped_at(&self, point: &str) {
+        let expected = format!("stopped at={point}");
+        eventually(&expected, async || self.lines.try_iter().any(|line| line == expected)).await;
+    }
+
+    /// The most memory that the process ever had, in bytes.
+    pub(crate) fn memory_peak(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     }
 
     /// The most memory that it ever had in use, bytes.

@@ -12,7 +12,7 @@ fn rejections(reasons: &[&str]) -> Rejections {
 }
 
 fn overloaded() -> Refusal {
-    Refusal::Overloaded { message: "full".to_owned(), retry_after: Duration::from_millis(1_500) }
+    store::Overload::full(store::Pressure::new(store::Limit::HotBytes, 3, 2)).into()
 }
 
 fn too_large() -> Refusal {
@@ -70,9 +70,9 @@ fn grpc_details_carry_the_retry_delay() {
     let status = tonic::Status::from_header_map(reply.headers()).expect("a status");
     let details = Status::decode(status.details()).expect("google.rpc.Status");
     assert_eq!(details.code, 8);
-    assert_eq!(details.message, "full");
+    assert_eq!(details.message, overloaded().to_string());
     let info = RetryInfo::decode(details.details[0].value.as_slice()).expect("RetryInfo");
-    assert_eq!(info.retry_delay, Some(proto::rpc::Duration { seconds: 1, nanos: 500_000_000 }));
+    assert_eq!(info.retry_delay, Some(proto::rpc::Duration { seconds: 5, nanos: 0 }));
 }
 
 #[test]
@@ -108,7 +108,8 @@ async fn errors_speak_the_format_of_the_request() {
 
 #[tokio::test]
 async fn http_retry_hints() {
-    let reply = http_refused(Some(Format::Json), &overloaded());
+    let unavailable = Refusal::Unavailable { message: "closing".to_owned(), retry_after: Duration::from_millis(1_500) };
+    let reply = http_refused(Some(Format::Json), &unavailable);
     assert_eq!(header(&reply, "retry-after"), Some("2"));
     let status: serde_json::Value = serde_json::from_slice(&bytes(reply).await).expect("JSON");
     assert_eq!(status["details"][0]["@type"], "type.googleapis.com/google.rpc.RetryInfo");

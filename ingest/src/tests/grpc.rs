@@ -174,7 +174,7 @@ async fn too_large_is_resource_exhausted_without_a_retry_hint() {
 async fn a_full_or_closing_store_says_when_to_come_back() {
     let receiver = Receiver::start(Settings::default()).await;
     let mut client = client(&receiver).await;
-    let full = store::Error::Overloaded { limit: "in_flight_bytes_max", used: 10, allowed: 9 };
+    let full = store::Error::from(store::Overload::full(store::Pressure::new(store::Limit::InFlightBytes, 10, 9)));
     let broken = store::Error::Poisoned("disk".to_owned());
     for (failure, code) in
         [(full, Code::ResourceExhausted), (store::Error::Closing, Code::Unavailable), (broken, Code::Unavailable)]

@@ -194,7 +194,7 @@ async fn what_is_not_supported_says_what_is() {
 async fn a_full_or_closing_store_says_when_to_come_back() {
     let receiver = Receiver::start(Settings::default()).await;
     let body = request(vec![span(1)]).encode_to_vec();
-    let full = store::Error::Overloaded { limit: "windows_waiting_max", used: 4, allowed: 4 };
+    let full = store::Error::from(store::Overload::full(store::Pressure::new(store::Limit::WindowsWaiting, 4, 4)));
     let broken = store::Error::Corrupt { what: "CURRENT".to_owned(), why: "torn".to_owned() };
     for (failure, http) in [(full, 429), (store::Error::Closing, 503), (broken, 503)] {
         receiver.store.fail_with(Some(failure.clone()));

@@ -117,6 +117,41 @@ async fn a_sender_that_goes_away_gives_its_place_back() {
 }
 
 #[tokio::test]
+async fn a_full_store_refuses_before_anything_is_read() {
+    let receiver = Receiver::start(Settings::default()).await;
+    let full = store::Overload::full(store::Pressure::new(store::Limit::HotBytes, 2, 2));
+    receiver.store.refuse_all(Some(full.into()));
+    // Neither gzip nor OTLP: whoever looks at it answers 400.
+    let refused = post(&receiver, "gzip", vec![7; 1_000]).await;
+    assert_eq!(refused.status().as_u16(), 429);
+    assert_eq!(refused.headers()["retry-after"], "5");
+    let status = Status::decode(refused.bytes().await.expect("a body")).expect("google.rpc.Status");
+    assert!(status.message.starts_with("hot_bytes_max is reached (2 of 2): "), "{}", status.message);
+    assert_eq!(metric(&receiver, "spanhold_ingest_refused_total{limit=\"hot_bytes_max\",priority=\"any\"}"), "1");
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &receiver.registry).expect("text");
+    assert!(!text.contains("spanhold_ingest_received_bytes_total{"), "nothing was read:\n{text}");
+
+    receiver.store.refuse_all(None);
+    assert_eq!(post(&receiver, "gzip", vec![7; 1_000]).await.status().as_u16(), 400);
+}
+
+#[tokio::test]
+async fn a_request_that_matters_too_little_is_checked_and_not_kept() {
+    let receiver = Receiver::start(Settings::default()).await;
+    let near = store::Pressure::new(store::Limit::DiskFree, 75, 100).check(store::Priority::Low).expect_err("refused");
+    receiver.store.refuse_requests(near.into());
+    let refused = post(&receiver, "identity", request(vec![span(1)]).encode_to_vec()).await;
+    assert_eq!(refused.status().as_u16(), 429);
+    assert_eq!(refused.headers()["retry-after"], "5");
+    // What cannot be repaired by waiting is said even so.
+    assert_eq!(post(&receiver, "identity", vec![0xff; 10]).await.status().as_u16(), 400);
+    assert_eq!(metric(&receiver, "spanhold_ingest_refused_total{limit=\"disk_free_min\",priority=\"low\"}"), "1");
+    assert_eq!(metric(&receiver, "spanhold_ingest_in_flight_bytes"), "0");
+    assert!(receiver.store.requests().is_empty());
+}
+
+#[tokio::test]
 async fn counts_spans_and_bytes() {
     let receiver = Receiver::start(Settings::default()).await;
     let mut zero = span(3);

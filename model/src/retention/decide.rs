@@ -164,10 +164,10 @@ impl Case<'_> {
         if share.keeps(randomness(self.facts.trace_id)) { share.weight() } else { f64::INFINITY }
     }
 
-    /// What was kept stays kept, with the time that it got then.
+    /// What was kept stays kept, with the time that it got then. What chance would keep was kept by chance.
     fn fall_back(&self, fallback: Fallback, retain_nanos: Option<i64>) -> Verdict {
         if self.facts.kept_before {
-            let is_sampled = self.facts.weight > 1.0;
+            let is_sampled = self.facts.weight > 1.0 || self.weight_in(fallback.share).is_finite();
             let retain_nanos = if is_sampled { fallback.retain_nanos } else { retain_nanos };
             return Verdict::Keep { weight: self.facts.weight, retain_nanos };
         }
@@ -196,7 +196,7 @@ impl Case<'_> {
                 Some(nanos) => Met::when(facts.duration_nanos() > nanos),
                 None => Met::Unknown,
             },
-            Condition::StateChange => Met::when(self.surroundings.state_changed(self.index)),
+            Condition::StateChange => Met::when(facts.state_changed || self.surroundings.state_changed(self.index)),
             Condition::Neighbour { of, window_nanos } => {
                 Met::when(self.surroundings.has_neighbour(facts, *of, *window_nanos))
             }

@@ -41,6 +41,8 @@ pub struct TraceFacts<'a> {
     /// What its spans and their resources have of [`super::Policy::attribute_keys`]: the place of the key there, and the value.
     /// A key may occur several times.
     pub attributes: Vec<(usize, FactValue<'a>)>,
+    /// It is known that the run before it went the other way: seen by [`super::state_changes`] when both were at hand.
+    pub state_changed: bool,
     /// An earlier decision of the same policy (see [`super::Policy::fingerprint`]) was to keep it, or a fragment of it. It is
     /// then not dropped because what spoke for it (a failover, the check before) is no longer in sight.
     pub kept_before: bool,

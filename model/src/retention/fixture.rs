@@ -43,6 +43,7 @@ pub(super) fn facts<'a>(number: u128, class: OperationClass, operation: &'a str,
         span_count: 1,
         instance: None,
         attributes: Vec::new(),
+        state_changed: false,
         kept_before: false,
         weight: 1.0,
     }

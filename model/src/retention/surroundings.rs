@@ -1,6 +1,6 @@
 //! What the conditions ask about other traces: gathered once for all traces of a decision.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use proto::UnixNanos;
 
@@ -67,8 +67,19 @@ impl<'a> Surroundings<'a> {
     }
 }
 
-fn state_changes(traces: &[TraceFacts<'_>], context: &Context<'_>) -> Vec<bool> {
-    let mut order: Vec<usize> = (0..traces.len()).collect();
+/// For each trace, whether the run before it of the same operation, about the same subject, went the other way. Not known is
+/// not changed.
+#[must_use]
+pub fn state_changes(traces: &[TraceFacts<'_>], context: &Context<'_>) -> Vec<bool> {
+    // Where nothing failed nothing changed: few operations are left to be put in order.
+    let failed = traces.iter().filter(|facts| facts.has_error()).map(StateKey::of);
+    let failing = context.last_health.iter().filter(|(_, health)| **health == Health::Failing).map(|(key, _)| *key);
+    let unwell: HashSet<StateKey<'_>> = failed.chain(failing).collect();
+    if unwell.is_empty() {
+        return vec![false; traces.len()];
+    }
+    let mut order: Vec<usize> =
+        (0..traces.len()).filter(|index| unwell.contains(&StateKey::of(&traces[*index]))).collect();
     order.sort_unstable_by_key(|index| {
         let facts = &traces[*index];
         (StateKey::of(facts), facts.start, facts.trace_id)

@@ -1,5 +1,9 @@
 //! The handlers, a file per subject: read the parameters, ask the store, render.
 
+pub(crate) mod delete;
+pub(crate) mod inspect;
+pub(crate) mod operations;
+pub(crate) mod retention;
 pub(crate) mod search;
 pub(crate) mod services;
 pub(crate) mod trace;
@@ -10,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use serde::Serialize;
-use store::{Clock, Reader};
+use store::{Clock, Deleter, Reader};
 
 use crate::limits::Gate;
 use crate::problem::Problem;
@@ -19,6 +23,7 @@ use crate::problem::Problem;
 #[derive(Clone)]
 pub(crate) struct Asked {
     pub(crate) reader: Reader,
+    pub(crate) deleter: Deleter,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) gate: Gate,
 }

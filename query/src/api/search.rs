@@ -25,6 +25,20 @@ pub(crate) async fn search(State(asked): State<Asked>, uri: Uri) -> Result<Respo
 fn read_request(uri: &Uri, now: UnixNanos) -> Result<SearchRequest, Problem> {
     let mut params = Params::of(uri)?;
     let order = [("newest", SearchOrder::Newest), ("slowest", SearchOrder::Slowest)];
+    let order = params.choice("order", &order)?.unwrap_or_default();
+    let limit = params.count("limit", SEARCH_TRACES_MAX)?.unwrap_or(SEARCH_TRACES_DEFAULT);
+    let request = read_conditions(&mut params, now, order, limit)?;
+    params.finish()?;
+    Ok(request)
+}
+
+/// The conditions of a search, from the parameters that tell them.
+pub(super) fn read_conditions(
+    params: &mut Params,
+    now: UnixNanos,
+    order: SearchOrder,
+    limit: usize,
+) -> Result<SearchRequest, Problem> {
     let request = SearchRequest {
         start: params.time("start", now)?.unwrap_or_else(|| now.saturating_add(-RANGE_DEFAULT_NANOS)),
         end: params.time("end", now)?.unwrap_or(now),
@@ -34,10 +48,9 @@ fn read_request(uri: &Uri, now: UnixNanos) -> Result<SearchRequest, Problem> {
         span_duration_min_nanos: params.duration_nanos("min_span_duration")?,
         trace_duration_min_nanos: params.duration_nanos("min_duration")?,
         root_only: params.flag("root")?.unwrap_or(false),
-        order: params.choice("order", &order)?.unwrap_or_default(),
-        limit: params.count("limit", SEARCH_TRACES_MAX)?.unwrap_or(SEARCH_TRACES_DEFAULT),
+        order,
+        limit,
     };
-    params.finish()?;
     if request.start >= request.end {
         return Err(Problem::bad_request("`start` must lie before `end` (which is now unless it is given)"));
     }

@@ -98,12 +98,12 @@ async fn spans_of(asked: &Asked, id: TraceId) -> Result<Vec<Span>, Problem> {
     Ok(spans)
 }
 
-fn unknown(id: TraceId) -> Problem {
+pub(super) fn unknown(id: TraceId) -> Problem {
     Problem::not_found(format!("no span of trace {id} is kept"))
 }
 
 /// The trace id of the path.
-pub(crate) struct IdInPath(TraceId);
+pub(crate) struct IdInPath(pub(crate) TraceId);
 
 impl<S: Send + Sync> FromRequestParts<S> for IdInPath {
     type Rejection = Problem;
@@ -116,7 +116,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdInPath {
 }
 
 /// 32 hex digits, or the same in the form of a UUID.
-fn parse_id(text: &str) -> Result<TraceId, Problem> {
+pub(super) fn parse_id(text: &str) -> Result<TraceId, Problem> {
     let mut digits = text.to_owned();
     if is_grouped_like_a_uuid(text) {
         digits.retain(|c| c != '-');

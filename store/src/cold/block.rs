@@ -3,10 +3,11 @@
 use std::fmt;
 
 use bytes::Bytes;
-use proto::TraceId;
+use proto::{TraceId, UnixNanos};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{EncodedBlock, checksum, paths};
+use crate::retention::BlockRetention;
 
 /// Names a block for good: a ULID, so that names sort by time of creation and never collide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -18,6 +19,19 @@ impl BlockId {
     #[must_use]
     pub fn generate() -> Self {
         Self(ulid::Ulid::new())
+    }
+
+    /// When it was made, by the system's clock, Unix nanoseconds.
+    fn created_unix_nano(self) -> i64 {
+        i64::try_from(self.0.timestamp_ms()).unwrap_or(i64::MAX).saturating_mul(1_000_000)
+    }
+}
+
+impl std::str::FromStr for BlockId {
+    type Err = ulid::DecodeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        ulid::Ulid::from_string(text).map(Self)
     }
 }
 
@@ -63,6 +77,9 @@ pub struct BlockEntry {
     /// Highest trace id.
     #[serde(with = "hex_id")]
     pub trace_id_max: TraceId,
+    /// What it tells about retention; blocks of earlier versions do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<BlockRetention>,
 }
 
 impl BlockEntry {
@@ -84,8 +101,20 @@ impl BlockEntry {
             end_max: Some(block.end_max),
             trace_id_min: block.trace_id_min,
             trace_id_max: block.trace_id_max,
+            retention: None,
         };
         (entry, Bytes::from(block.bytes))
+    }
+
+    /// When all of its spans had arrived, or later.
+    pub(crate) fn received(&self) -> UnixNanos {
+        let told = self.retention.as_ref().map(|told| told.received);
+        UnixNanos::from_i64(told.unwrap_or_else(|| self.id.created_unix_nano()))
+    }
+
+    /// When a rule may drop something of it, Unix nanoseconds.
+    pub(crate) fn rewrite_at(&self) -> Option<UnixNanos> {
+        self.retention.as_ref()?.rewrite_at.map(UnixNanos::from_i64)
     }
 }
 

@@ -36,6 +36,11 @@ impl Order {
         Self { old_of_new, new_of_old }
     }
 
+    /// Whether the block has this row of the window.
+    pub(crate) fn has(&self, row: usize) -> bool {
+        self.new_of_old[row] != DROPPED
+    }
+
     /// Rows of the block.
     pub(crate) fn len(&self) -> usize {
         self.old_of_new.len()

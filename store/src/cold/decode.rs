@@ -324,7 +324,8 @@ fn text_or_empty(texts: &arrow::array::StringArray, row: usize) -> String {
     if texts.is_valid(row) { texts.value(row).to_owned() } else { String::new() }
 }
 
-fn kind(name: &str) -> Result<SpanKind, Error> {
+/// A span kind by its name.
+pub(crate) fn kind(name: &str) -> Result<SpanKind, Error> {
     (0..=5)
         .map(SpanKind::from_wire)
         .find(|kind| kind.name() == name)

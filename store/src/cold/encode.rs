@@ -13,6 +13,7 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray, UInt32Array,
 };
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Field, Schema};
 use model::{SpanKind, StatusCode};
 use proto::TraceId;
@@ -20,6 +21,7 @@ use proto::TraceId;
 use super::build::{self, Order, TextColumns};
 use super::catalog::Catalog;
 use super::schema;
+use super::sieve::Sieve;
 use super::writer::{BlockWriter, Effort, EncodedBlock};
 use crate::Error;
 use crate::window::Columns;
@@ -36,20 +38,29 @@ const ATTRIBUTE_COLUMN_SHARE: usize = 100;
 /// Longest key that gets a column.
 const ATTRIBUTE_COLUMN_NAME_BYTES_MAX: usize = 128;
 
-/// Encodes all rows of `window`; `None` when it has none.
-pub(crate) fn encode(window: &Columns) -> Result<Option<EncodedBlock>, Error> {
-    let order = Order::new(sorted_rows(window), window.len());
+/// The order of a window's rows in its block: each span once.
+pub(crate) fn order(window: &Columns) -> Order {
+    Order::new(sorted_rows(window), window.len())
+}
+
+/// Encodes the rows of `window` that are in `order` and that `sieve` leaves; `None` when there are none.
+pub(crate) fn encode(window: &Columns, order: &Order, sieve: &mut dyn Sieve) -> Result<Option<EncodedBlock>, Error> {
     if order.len() == 0 {
         return Ok(None);
     }
     let mut table =
-        Table { window, order: &order, texts: TextColumns::new(&window.texts), columns: Vec::new(), plain: Vec::new() };
+        Table { window, order, texts: TextColumns::new(&window.texts), columns: Vec::new(), plain: Vec::new() };
     table.spans()?;
     table.attributes()?;
     let Table { columns, plain, .. } = table;
 
     let (fields, arrays): (Vec<Field>, Vec<ArrayRef>) = columns.into_iter().unzip();
     let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?;
+    // Whatever is counted or rolled up is so from the whole window: before this, or from `window`.
+    let batch = match sieve.sift(&batch)? {
+        Some(stays) => filter_record_batch(&batch, &stays)?,
+        None => batch,
+    };
     let mut writer = BlockWriter::new(batch.schema(), &plain, Effort::Offload)?;
     for offset in (0..batch.num_rows()).step_by(schema::ROW_GROUP_ROWS) {
         writer.write(&batch.slice(offset, schema::ROW_GROUP_ROWS.min(batch.num_rows() - offset)))?;

@@ -8,6 +8,7 @@ pub(crate) mod build;
 pub(crate) mod catalog;
 pub(crate) mod checksum;
 pub(crate) mod chunks;
+pub(crate) mod complete;
 pub(crate) mod decode;
 pub(crate) mod encode;
 pub(crate) mod filter;
@@ -16,6 +17,7 @@ pub(crate) mod locator;
 pub(crate) mod paths;
 pub(crate) mod reader;
 pub(crate) mod schema;
+pub(crate) mod sieve;
 pub(crate) mod writer;
 
 pub use block::{BlockEntry, BlockId};

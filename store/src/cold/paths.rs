@@ -3,6 +3,7 @@
 //! | path | object |
 //! |---|---|
 //! | `tenant=default/spans/<yyyy-mm-dd>/<block id>.parquet` | a block; the day is that of its first span |
+//! | `tenant=default/rollups/<yyyy-mm-dd>/<ULID>.parquet` | a rollup; the day is that of its first row |
 //! | `tenant=default/manifest/<writer id>/<number, 20 digits>.json` | a manifest |
 
 use object_store::path::Path;
@@ -14,8 +15,17 @@ const TENANT: &str = "tenant=default";
 
 /// Where a block goes.
 pub(crate) fn block(id: BlockId, start_unix_nano: i64) -> Path {
-    let (year, month, day) = civil_date(start_unix_nano.div_euclid(86_400_000_000_000));
-    Path::from(format!("{TENANT}/spans/{year:04}-{month:02}-{day:02}/{id}.parquet"))
+    Path::from(format!("{TENANT}/spans/{}/{id}.parquet", day(start_unix_nano)))
+}
+
+/// Where a rollup goes.
+pub(crate) fn rollup(id: BlockId, start_unix_nano: i64) -> Path {
+    Path::from(format!("{TENANT}/rollups/{}/{id}.parquet", day(start_unix_nano)))
+}
+
+fn day(unix_nano: i64) -> String {
+    let (year, month, day) = civil_date(unix_nano.div_euclid(86_400_000_000_000));
+    format!("{year:04}-{month:02}-{day:02}")
 }
 
 /// Where all manifests are.
@@ -76,6 +86,7 @@ mod tests {
             (i64::MAX, "2262-04-11"),
         ] {
             assert_eq!(block(id, nanos).as_ref(), format!("tenant=default/spans/{day}/{id}.parquet"));
+            assert_eq!(rollup(id, nanos).as_ref(), format!("tenant=default/rollups/{day}/{id}.parquet"));
         }
     }
 }

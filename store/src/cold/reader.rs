@@ -77,6 +77,31 @@ pub(crate) async fn search_columns(
     .await
 }
 
+/// All that retention may look at, of a whole block, row group by row group: every column but the events.
+pub(crate) async fn retention_columns(
+    objects: &Arc<dyn ObjectStore>,
+    entry: &BlockEntry,
+    footer: Arc<Footer>,
+) -> Result<Vec<RecordBatch>, Error> {
+    let path = Path::from(entry.path.as_str());
+    let row_groups = 0..footer.metadata.metadata().num_row_groups();
+    let ranges: Vec<_> = row_groups.map(|number| byte_range(&footer, number, None)).collect();
+    let parts = objects.get_ranges(&path, &ranges).await?;
+    let parts = ranges.iter().map(|range| range.start).zip(parts).collect();
+    let chunks = Chunks::new(entry.bytes, parts);
+    blocking(move || {
+        let fields = footer.metadata.parquet_schema().root_schema().get_fields();
+        let columns: Vec<&str> =
+            fields.iter().map(|field| field.name()).filter(|name| *name != schema::EVENTS).collect();
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, footer.metadata.clone())
+            .with_projection(projection(&footer, &columns))
+            .with_batch_size(schema::ROW_GROUP_ROWS)
+            .build()?;
+        Ok(reader.collect::<Result<Vec<_>, _>>()?)
+    })
+    .await
+}
+
 /// Runs decoding where it does not hold up requests.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
     tokio::task::spawn_blocking(work).await.map_err(|error| Error::Block(format!("decoding failed: {error}")))?

@@ -10,13 +10,16 @@ use std::time::{Duration, Instant};
 use rocksdb::WriteBatch;
 use tokio::sync::oneshot;
 
+use super::db::WindowId;
 use super::keys::BatchNumber;
 use super::{HotDb, HotWindow, keys};
 use crate::budget::Permit;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::offload::spill::Spiller;
 use crate::points::{Point, Probe};
 use crate::prepare::PreparedRequest;
+use crate::pressure::Gauges;
 use crate::progress::Progress;
 use crate::view::Views;
 use crate::window::LiveWindow;
@@ -24,6 +27,9 @@ use crate::{Error, Settings};
 
 /// Compressed bytes that one sync may serve: what a disk writes in a few milliseconds.
 const GROUP_BYTES_MAX: usize = 4 << 20;
+
+/// Pause between attempts to seal a window that was to be sealed already.
+const SEAL_AGAIN: Duration = Duration::from_secs(1);
 
 /// A request on its way in.
 pub(crate) struct Append {
@@ -51,6 +57,9 @@ pub(crate) struct Committer {
     pub(crate) progress: Progress,
     pub(crate) next: Sender<Committed>,
     pub(crate) window: OpenWindow,
+    /// Never used before, not even for a window whose creation failed half-way.
+    pub(crate) next_window: WindowId,
+    pub(crate) gauges: Arc<Gauges>,
 }
 
 /// The window that batches are added to.
@@ -61,11 +70,13 @@ pub(crate) struct OpenWindow {
     bytes: u64,
     /// When the first batch came.
     since: Option<Instant>,
+    /// The disk had no space for the next window; not to be tried again before.
+    seal_after: Option<Instant>,
 }
 
 impl OpenWindow {
     pub(crate) const fn new(live: Arc<LiveWindow>) -> Self {
-        Self { live, batches: 0, spans: 0, bytes: 0, since: None }
+        Self { live, batches: 0, spans: 0, bytes: 0, since: None, seal_after: None }
     }
 }
 
@@ -81,6 +92,7 @@ impl Committer {
             if self.window_is_full()
                 && let Err(error) = self.seal()
             {
+                self.window.seal_after = Some(Instant::now() + SEAL_AGAIN);
                 self.fail(&error);
             }
         }
@@ -95,6 +107,7 @@ impl Committer {
             bytes += append.request.logged_bytes();
             group.push(append);
         }
+        self.metrics.commit_requests.observe(group.len() as f64);
         let started = Instant::now();
         let written = self.health.check().or_else(closing_is_fine).and_then(|()| self.write(&group));
         self.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
@@ -141,26 +154,38 @@ impl Committer {
         self.metrics.spans.inc_by(spans);
         self.metrics.batch_bytes.inc_by(bytes);
         self.metrics.open_window_spans.set(self.window.spans as i64);
+        self.window.live.hot.grow(request.logged_bytes() as u64);
+        self.gauges.add_waiting(request.logged_bytes() as u64);
         first_batch
     }
 
     fn until_too_old(&self) -> Duration {
-        match self.window.since {
-            Some(since) => self.settings.window_age_max.saturating_sub(since.elapsed()),
-            // Nothing can grow old before a batch comes.
-            None => Duration::from_secs(3600),
-        }
+        // Nothing can grow old before a batch comes.
+        let Some(since) = self.window.since else { return Duration::from_secs(3600) };
+        let left = self.settings.window_age_max.saturating_sub(since.elapsed());
+        let must_wait = self.window.seal_after.is_some() || self.is_behind();
+        if must_wait { left.max(SEAL_AGAIN) } else { left }
     }
 
     fn window_is_full(&self) -> bool {
         let window = &self.window;
+        if window.seal_after.is_some_and(|after| Instant::now() < after) {
+            return false;
+        }
+        let is_old = || window.since.is_some_and(|since| since.elapsed() >= self.settings.window_age_max);
         window.spans >= self.settings.window_spans_max
             || window.bytes >= self.settings.window_bytes_max
-            || window.since.is_some_and(|since| since.elapsed() >= self.settings.window_age_max)
+            || (is_old() && !self.is_behind())
+    }
+
+    /// Whether windows wait on disk only: one more window would wait with them, so the open one may as well fill up.
+    fn is_behind(&self) -> bool {
+        !self.views.load().spilled.is_empty()
     }
 
     fn seal(&mut self) -> Result<(), Error> {
-        let id = self.window.live.hot.id + 1;
+        let id = self.next_window;
+        self.next_window += 1;
         self.db.create_window(id)?;
         let live = LiveWindow::new(HotWindow::new(Arc::clone(&self.db), id), self.settings.window_spans_max);
         let sealed = std::mem::replace(&mut self.window, OpenWindow::new(Arc::clone(&live)));
@@ -177,6 +202,10 @@ impl Committer {
     }
 
     fn fail(&self, error: &Error) {
+        if error.passes_by_itself() {
+            self.gauges.set_disk_is_full(error);
+            return;
+        }
         self.metrics.poisoned.set(1);
         self.health.poison(error);
     }
@@ -191,11 +220,7 @@ fn closing_is_fine(error: Error) -> Result<(), Error> {
 }
 
 /// Turns durable requests into columns and passes sealed windows on, until the writing thread is gone.
-pub(crate) fn build_columns(
-    committed: &Receiver<Committed>,
-    sealed: &tokio::sync::mpsc::UnboundedSender<Arc<LiveWindow>>,
-    progress: &Progress,
-) {
+pub(crate) fn build_columns(committed: &Receiver<Committed>, spiller: &Spiller, progress: &Progress) {
     for step in committed {
         match step {
             Committed::Request(window, request, first_batch, permit) => {
@@ -203,10 +228,7 @@ pub(crate) fn build_columns(
                 progress.build();
                 drop(permit);
             }
-            Committed::Sealed(window) => {
-                // The receiver is gone when the store closes; the window is found again at the next start.
-                let _ = sealed.send(window);
-            }
+            Committed::Sealed(window) => spiller.sealed(&window),
         }
     }
     progress.end();

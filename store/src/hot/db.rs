@@ -18,6 +18,9 @@ pub(crate) type WindowId = u64;
 /// Column family of the local copies of block indexes, see [`crate::cold::index`] for the keys.
 const BLOCK_INDEXES: &str = "block-indexes";
 
+/// Key of what is written to see whether it can be.
+const WRITABLE: &str = "writable";
+
 /// Shared by all column families: index blocks, and the batches that were just asked for.
 const BLOCK_CACHE_BYTES: usize = 16 << 20;
 
@@ -39,10 +42,8 @@ pub(crate) struct HotDb {
 impl HotDb {
     /// Opens or creates the database in `dir`, with the ids of the windows found there, oldest first.
     pub(crate) fn open(dir: &Path) -> Result<(Arc<Self>, Vec<WindowId>), Error> {
-        std::fs::create_dir_all(dir).map_err(|error| Error::Io {
-            what: format!("creating the hot tier's folder {}", dir.display()),
-            why: error.to_string(),
-        })?;
+        std::fs::create_dir_all(dir)
+            .map_err(|error| Error::io(format!("creating the hot tier's folder {}", dir.display()), &error))?;
         let mut options = Options::default();
         options.create_if_missing(true);
         options.create_missing_column_families(true);
@@ -81,6 +82,14 @@ impl HotDb {
         self.rocks.put_opt(key, value, &unlogged())?;
         self.rocks.flush()?;
         Ok(self.rocks.flush_cf(&self.family(BLOCK_INDEXES)?)?)
+    }
+
+    /// Whether a logged write and a write to a file would succeed now.
+    pub(crate) fn check_writable(&self) -> Result<(), Error> {
+        let mut batch = WriteBatch::default();
+        batch.put(WRITABLE, []);
+        self.write_synced(batch)?;
+        Ok(self.rocks.flush()?)
     }
 
     /// The local copy of a part of a block's index.
@@ -140,6 +149,13 @@ impl HotDb {
             .iter()
             .filter_map(|property| self.rocks.property_int_value_cf(&family, *property).ok().flatten())
             .sum()
+    }
+
+    /// Bytes of RocksDB's logs: what a start after a crash reads.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        let Ok(files) = std::fs::read_dir(self.rocks.path()) else { return 0 };
+        let logs = files.flatten().filter(|file| file.path().extension().is_some_and(|ending| ending == "log"));
+        logs.filter_map(|log| Some(log.metadata().ok()?.len())).sum()
     }
 
     fn family(&self, name: &str) -> Result<Arc<BoundColumnFamily<'_>>, Error> {

@@ -14,24 +14,22 @@ use rocksdb::WriteBatch;
 use super::keys::{self, BatchNumber};
 use super::{HotWindow, corrupt};
 use crate::cold::filter::{self, TraceFilter};
+use crate::window::Columns;
 use crate::{Error, varint};
 
 /// Traces of one page: a lookup reads one page of about a kilobyte.
 const PAGE_TRACES: usize = 256;
 
-/// Writes the index of a window: `batches` has each trace with its batches, ascending.
-pub(crate) fn write(
-    window: &HotWindow,
-    traces: impl Iterator<Item = (TraceId, Vec<BatchNumber>)>,
-) -> Result<(), Error> {
+/// Writes the index of a window that has these columns, and what is in `batch`, in one step.
+pub(crate) fn write(window: &HotWindow, columns: &Columns, mut batch: WriteBatch) -> Result<(), Error> {
+    let ids = columns.traces.ids().iter().zip(0..);
     let mut traces: Vec<(u64, Vec<BatchNumber>)> =
-        traces.map(|(trace_id, batches)| (filter::hash(trace_id), batches)).collect();
+        ids.map(|(trace_id, number)| (filter::hash(*trace_id), columns.batches_of(number))).collect();
     traces.sort_unstable();
     let hashes: Vec<u64> = traces.iter().map(|(hash, _)| *hash).collect();
     let filter = TraceFilter::new(&hashes);
 
     let family = window.db.window(window.id)?;
-    let mut batch = WriteBatch::default();
     batch.put_cf(&family, keys::FILTER, filter.as_bytes());
     let mut page = Vec::new();
     for (number, of_page) in traces.chunks(PAGE_TRACES).enumerate() {

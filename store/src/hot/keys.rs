@@ -9,6 +9,9 @@ const PAGE: u8 = b'i';
 /// The filter of a window's index, see [`super::index`].
 pub(crate) const FILTER: [u8; 1] = *b"f";
 
+/// What is known of a spilled window, see [`super::spilled`].
+pub(crate) const SUMMARY: [u8; 1] = *b"s";
+
 /// Where a batch lies.
 pub(crate) fn batch(number: BatchNumber) -> [u8; 9] {
     let mut key = [BATCH; 9];
@@ -41,6 +44,7 @@ mod tests {
         assert!(page(255) < page(256));
         // Batches come first: who reads all of them stops at the first other key.
         assert!(batch(u64::MAX)[..] < FILTER[..]);
+        assert!(batch(u64::MAX)[..] < SUMMARY[..]);
         assert!(batch(u64::MAX)[..] < page(0)[..]);
         assert_eq!(parse_batch(&page(1)), None);
         assert_eq!(parse_batch(&FILTER), None);

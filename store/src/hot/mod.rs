@@ -6,7 +6,8 @@
 //! | key | value |
 //! |---|---|
 //! | `b` + batch number (8 bytes, big-endian) | one batch, see [`value`] |
-//! | `f`, `i` + page number | which batches have spans of a trace, see [`index`]; written when the window is offloaded |
+//! | `f`, `i` + page number | which batches have spans of a trace, see [`index`]; written when the window leaves memory |
+//! | `s` | what is known of a window that waits on disk only, see [`spilled`] |
 //!
 //! A large request is kept as several batches, so that a trace is read without decompressing all of it. The default
 //! column family holds what belongs to no window, see [`db::HotDb::meta`].
@@ -18,10 +19,12 @@ pub(crate) mod db;
 pub(crate) mod index;
 pub(crate) mod keys;
 pub(crate) mod lookup;
+pub(crate) mod spilled;
 pub(crate) mod value;
 pub(crate) mod window;
 
 pub(crate) use db::HotDb;
+pub(crate) use spilled::SpilledWindow;
 pub(crate) use window::HotWindow;
 
 use crate::Error;

@@ -1,6 +1,6 @@
 //! A window as the hot tier knows it: its column family, and when that goes.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use proto::UnixNanos;
@@ -15,6 +15,7 @@ pub(crate) struct HotWindow {
     pub(crate) db: Arc<HotDb>,
     retired: AtomicBool,
     offloaded_at: AtomicI64,
+    logged_bytes: AtomicU64,
     /// Set when the window's index is written, see [`super::index`].
     filter: OnceLock<TraceFilter>,
 }
@@ -22,7 +23,7 @@ pub(crate) struct HotWindow {
 impl HotWindow {
     pub(crate) fn new(db: Arc<HotDb>, id: WindowId) -> Arc<Self> {
         let (retired, offloaded_at) = (AtomicBool::new(false), AtomicI64::new(i64::MAX));
-        Arc::new(Self { id, db, retired, offloaded_at, filter: OnceLock::new() })
+        Arc::new(Self { id, db, retired, offloaded_at, logged_bytes: AtomicU64::new(0), filter: OnceLock::new() })
     }
 
     /// The window's index is written.
@@ -34,6 +35,16 @@ impl HotWindow {
     /// Knows the window's traces once its index is written.
     pub(crate) fn filter(&self) -> Option<&TraceFilter> {
         self.filter.get()
+    }
+
+    /// The window's batches take `bytes` more.
+    pub(crate) fn grow(&self, bytes: u64) {
+        self.logged_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes of the window's batches as they are kept.
+    pub(crate) fn logged_bytes(&self) -> u64 {
+        self.logged_bytes.load(Ordering::Relaxed)
     }
 
     /// The manifest covers this window since `now`.

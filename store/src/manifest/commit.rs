@@ -3,7 +3,7 @@
 //! A commit is one put under a name that never existed. Crash points: before the put, the manifest before it counts and
 //! the new block is an orphan; after it, the new manifest counts whether or not anybody heard of it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,7 +13,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload}
 
 use super::{Manifest, Manifests, VERSIONS};
 use crate::Error;
-use crate::cold::{BlockId, paths};
+use crate::cold::{BlockId, complete, paths};
 
 /// Manifests that stay behind the newest: what a reader on another node may still be about to get.
 const OLD_MANIFESTS_KEPT: usize = 8;
@@ -54,22 +54,36 @@ impl ManifestStore {
     }
 
     /// The newest manifest of every writer.
+    ///
+    /// One that is torn was never answered for: its put ended in the middle, by a power cut or a crash of the object
+    /// store, so the one before it counts.
     pub(crate) async fn load(&self) -> Result<Manifests, Error> {
-        let mut newest: BTreeMap<String, u64> = BTreeMap::new();
+        let mut numbers: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
         let mut objects = self.objects.list(Some(&paths::manifests()));
         while let Some(object) = objects.try_next().await? {
             if let Some((writer, number)) = paths::parse_manifest(&object.location) {
-                let known = newest.entry(writer).or_default();
-                *known = number.max(*known);
+                numbers.entry(writer).or_default().insert(number);
             }
         }
         let mut manifests = Manifests::new();
-        for (writer, number) in newest {
-            let path = paths::manifest(&writer, number);
-            let bytes = self.objects.get(&path).await?.bytes().await?;
-            manifests.insert(writer, Arc::new(parse(&path, &bytes)?));
+        for (writer, numbers) in numbers {
+            if let Some(manifest) = self.newest_whole(&writer, &numbers).await? {
+                manifests.insert(writer, Arc::new(manifest));
+            }
         }
         Ok(manifests)
+    }
+
+    async fn newest_whole(&self, writer: &str, numbers: &BTreeSet<u64>) -> Result<Option<Manifest>, Error> {
+        for number in numbers.iter().rev() {
+            let path = paths::manifest(writer, *number);
+            let bytes = complete::get(&*self.objects, &path).await?;
+            match parse(&path, &bytes)? {
+                Some(manifest) => return Ok(Some(manifest)),
+                None => tracing::warn!(%path, bytes = bytes.len(), "a manifest is torn, taking the one before it"),
+            }
+        }
+        Ok(None)
     }
 
     /// Makes `manifest` the newest of this writer.
@@ -80,7 +94,7 @@ impl ManifestStore {
         let mode = if self.fenced.load(Ordering::Relaxed) { PutMode::Create } else { PutMode::Overwrite };
         let options = PutOptions::from(mode);
         match self.objects.put_opts(&path, PutPayload::from(json.clone()), options).await {
-            Ok(_) => {}
+            Ok(_) => complete::check_put(&*self.objects, &path, json.len() as u64).await?,
             Err(object_store::Error::AlreadyExists { .. }) => {
                 // A put whose answer was lost and that was tried again finds itself.
                 let there = self.objects.get(&path).await?.bytes().await?;
@@ -113,12 +127,37 @@ impl ManifestStore {
     }
 }
 
-/// Reads a manifest.
-pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Manifest, Error> {
+/// Reads a manifest; `None` when the bytes are no whole JSON document.
+pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Option<Manifest>, Error> {
     let corrupt = |why: String| Error::Corrupt { what: format!("manifest {path}"), why };
-    let manifest: Manifest = serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
+    let manifest: Manifest = match serde_json::from_slice(bytes) {
+        Ok(manifest) => manifest,
+        // Cut off, or zeros where a file system had no time to write.
+        Err(error) if error.is_eof() || bytes.last() == Some(&0) => return Ok(None),
+        Err(error) => return Err(corrupt(error.to_string())),
+    };
     if !VERSIONS.contains(&manifest.version) {
         return Err(corrupt(format!("version {}, this program reads {VERSIONS:?}", manifest.version)));
     }
-    Ok(manifest)
+    Ok(Some(manifest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_manifest_is_none_and_a_strange_one_is_an_error() {
+        let path = Path::from("tenant=default/manifest/01J/1.json");
+        let whole = serde_json::to_vec(&Manifest::empty("01J".to_owned())).expect("JSON");
+        assert!(parse(&path, &whole).expect("readable").is_some());
+        let mut zeros = whole[..20].to_vec();
+        zeros.resize(whole.len(), 0);
+        for torn in [&[][..], &whole[..1], &whole[..whole.len() - 1], &zeros] {
+            assert!(parse(&path, torn).expect("torn").is_none(), "{torn:?}");
+        }
+        let later = String::from_utf8(whole).expect("text").replace("\"version\":2", "\"version\":3");
+        assert!(matches!(parse(&path, later.as_bytes()), Err(Error::Corrupt { .. })));
+        assert!(matches!(parse(&path, b"{}"), Err(Error::Corrupt { .. })));
+    }
 }

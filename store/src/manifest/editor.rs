@@ -3,13 +3,14 @@
 //!
 //! Never tries again by itself: who wants the change does, so that a slow object store holds up nobody else for long.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use object_store::path::Path;
 use tokio::sync::Mutex;
 
-use super::{Manifest, ManifestStore, Manifests, sync};
+use super::{Manifest, ManifestStore, Manifests, keep_newest, sync};
 use crate::Error;
 use crate::cold::paths;
 use crate::hot::HotDb;
@@ -113,7 +114,11 @@ impl Editor {
         self.count_cold();
         let json =
             serde_json::to_vec(&*manifest).map_err(|error| Error::Block(format!("copying the manifest: {error}")))?;
-        self.db.set_unlogged_meta(LOCAL_MANIFEST, &json)?;
+        match self.db.set_unlogged_meta(LOCAL_MANIFEST, &json) {
+            // An older copy names fewer blocks to a start without the object store, until that answers.
+            Err(error @ Error::DiskFull(_)) => tracing::debug!(%error, "no local copy of the manifest"),
+            other => other?,
+        }
         Ok(manifest)
     }
 
@@ -124,13 +129,7 @@ impl Editor {
     pub(crate) async fn refresh(&self) -> Result<(), Error> {
         let manifests = self.store.load().await?;
         let state = self.state.lock().await;
-        let own = &state.manifest.writer;
-        self.views.change(|view| {
-            view.manifests.retain(|writer, _| writer == own || manifests.contains_key(writer));
-            for (writer, manifest) in manifests.into_iter().filter(|(writer, _)| writer != own) {
-                view.manifests.insert(writer, manifest);
-            }
-        });
+        self.show_others(&state.manifest.writer, &manifests);
         self.count_cold();
         Ok(())
     }
@@ -140,21 +139,33 @@ impl Editor {
         if state.is_loaded {
             return Ok(());
         }
-        let manifests: Manifests = self.store.load().await?;
+        let mut manifests: Manifests = self.store.load().await?;
+        // A list may lag behind what this node knows that it committed.
+        keep_newest(&mut manifests, &state.manifest);
         if let Some(own) = manifests.get(&state.manifest.writer) {
             state.manifest = Arc::clone(own);
         }
-        self.views.change(|view| view.manifests = manifests);
+        // Readers get our own with the next change, which takes away the window that it may cover in the same step.
+        self.show_others(&state.manifest.writer, &manifests);
         state.is_loaded = true;
         Ok(())
     }
 
-    /// Makes the new manifest and the blocks that it adds survive a power cut.
+    /// Never goes back: a list may lag.
+    fn show_others(&self, own: &str, manifests: &Manifests) {
+        self.views.change(|view| {
+            view.manifests.retain(|writer, _| writer == own || manifests.contains_key(writer));
+            for manifest in manifests.values().filter(|manifest| manifest.writer != own) {
+                keep_newest(&mut view.manifests, manifest);
+            }
+        });
+    }
+
+    /// Makes the new manifest and the objects that it adds survive a power cut.
     fn sync(&self, before: &Manifest, next: &Manifest) -> Result<(), Error> {
         let Some(root) = &self.local_root else { return Ok(()) };
-        let is_new = |block: &&Arc<crate::BlockEntry>| !before.blocks.iter().any(|known| known.id == block.id);
-        let mut objects: Vec<Path> =
-            next.blocks.iter().filter(is_new).map(|block| Path::from(block.path.as_str())).collect();
+        let known: HashSet<&str> = before.objects().collect();
+        let mut objects: Vec<Path> = next.objects().filter(|path| !known.contains(path)).map(Path::from).collect();
         objects.push(paths::manifest(&next.writer, next.number));
         sync::files(root, objects.iter())
     }
@@ -164,5 +175,8 @@ impl Editor {
         let blocks = || view.manifests.values().flat_map(|manifest| &manifest.blocks);
         self.metrics.cold_blocks.set(blocks().count() as i64);
         self.metrics.cold_bytes.set(blocks().map(|block| block.bytes).sum::<u64>() as i64);
+        let rollups = || view.manifests.values().flat_map(|manifest| &manifest.rollups);
+        self.metrics.rollups.set(rollups().count() as i64);
+        self.metrics.rollup_bytes.set(rollups().map(|rollup| rollup.bytes).sum::<u64>() as i64);
     }
 }

@@ -17,7 +17,9 @@ pub(crate) use commit::ManifestStore;
 pub(crate) use editor::{Editor, EditorParts};
 
 use crate::cold::BlockEntry;
+use crate::delete::Delete;
 use crate::hot::db::WindowId;
+use crate::rollup::RollupEntry;
 
 /// Version of the manifest's JSON.
 pub(crate) const VERSION: u32 = 2;
@@ -38,23 +40,66 @@ pub struct Manifest {
     pub offloaded_through: WindowId,
     /// The blocks, oldest first.
     pub blocks: Vec<Arc<BlockEntry>>,
+    /// Traces that nobody is to find any more, whoever's blocks they are in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deletes: Vec<Arc<Delete>>,
+    /// The rollups, oldest first; what they count is not in the blocks any more once retention dropped it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rollups: Vec<Arc<RollupEntry>>,
 }
 
 impl Manifest {
     /// Before anything was offloaded.
     pub(crate) const fn empty(writer: String) -> Self {
-        Self { version: VERSION, writer, number: 0, offloaded_through: 0, blocks: Vec::new() }
+        Self {
+            version: VERSION,
+            writer,
+            number: 0,
+            offloaded_through: 0,
+            blocks: Vec::new(),
+            deletes: Vec::new(),
+            rollups: Vec::new(),
+        }
     }
 
-    /// With one more window offloaded, into `block` if it had any span. Its number is the editor's to give.
-    pub(crate) fn with_window(&self, window: WindowId, block: Option<BlockEntry>) -> Self {
+    /// With one more window offloaded, into `block` and counted in `rollup` if it had any span. Its number is the editor's
+    /// to give.
+    pub(crate) fn with_window(&self, window: WindowId, block: Option<BlockEntry>, rollup: Option<RollupEntry>) -> Self {
         let mut next = self.clone();
         next.version = VERSION;
         next.offloaded_through = next.offloaded_through.max(window);
         next.blocks.extend(block.map(Arc::new));
+        next.rollups.extend(rollup.map(Arc::new));
         next
+    }
+
+    /// With `rollup` in the place of `inputs`; `None` when one of them is not there (any more).
+    pub(crate) fn with_joined_rollups(&self, inputs: &[Arc<RollupEntry>], rollup: RollupEntry) -> Option<Self> {
+        let is_input = |entry: &Arc<RollupEntry>| inputs.iter().any(|input| input.path == entry.path);
+        if self.rollups.iter().filter(|entry| is_input(entry)).count() != inputs.len() {
+            return None;
+        }
+        let mut next = self.clone();
+        next.rollups.retain(|entry| !is_input(entry));
+        let at = next.rollups.partition_point(|entry| entry.offloaded_at <= rollup.offloaded_at);
+        next.rollups.insert(at, Arc::new(rollup));
+        Some(next)
+    }
+
+    /// Paths of all objects it names.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = &str> {
+        let blocks = self.blocks.iter().map(|block| block.path.as_str());
+        blocks.chain(self.rollups.iter().map(|rollup| rollup.path.as_str()))
     }
 }
 
 /// The manifests of all writers.
 pub(crate) type Manifests = BTreeMap<String, Arc<Manifest>>;
+
+/// Adds `manifest`, unless one of its writer is there that is not older.
+pub(crate) fn keep_newest(manifests: &mut Manifests, manifest: &Arc<Manifest>) {
+    let known = manifests.entry(manifest.writer.clone()).or_insert_with(|| Arc::clone(manifest));
+    if known.number < manifest.number {
+        *known = Arc::clone(manifest);
+    }
+}

@@ -22,5 +22,5 @@ pub(crate) fn files<'a>(root: &FilePath, objects: impl Iterator<Item = &'a Path>
 fn sync(path: &FilePath) -> Result<(), Error> {
     File::open(path)
         .and_then(|file| file.sync_all())
-        .map_err(|error| Error::Io { what: format!("syncing {}", path.display()), why: error.to_string() })
+        .map_err(|error| Error::io(format!("syncing {}", path.display()), &error))
 }

@@ -9,10 +9,12 @@
 //! | 5. swap the view, keep a local copy of the manifest | the same |
 //! | 6. retire windows by age and bytes | windows that are retired after the next start |
 //!
-//! A failing object store is tried again until it answers; meanwhile windows wait, and past
-//! [`crate::Settings::windows_waiting_max`] the writer refuses. Windows go in order, so the manifest can say "through".
+//! A failing object store is tried again until it answers, a full disk until it has space; meanwhile windows wait, a few in
+//! memory and the others on disk only ([`spill`]), and past [`crate::Settings::hot_bytes_max`] the writer refuses. Windows
+//! go in order, so the manifest can say "through".
 
-mod retire;
+pub(crate) mod retire;
+pub(crate) mod spill;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,29 +22,32 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
+use rocksdb::WriteBatch;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use self::retire::Retirer;
 use crate::background::Background;
 use crate::clock::Clock;
-use crate::cold::{BlockEntry, BlockIndexes, EncodedBlock, encode};
+use crate::cold::{BlockEntry, BlockIndexes, EncodedBlock, complete, encode};
+use crate::delete::Sweeper;
 use crate::health::Health;
-use crate::hot::{HotDb, index};
+use crate::hot::{HotDb, HotWindow, index, lookup};
 use crate::manifest::Editor;
 use crate::metrics::Metrics;
 use crate::points::{Point, Probe};
+use crate::pressure::Gauges;
+use crate::retention::{Retention, RetentionSieve};
+use crate::rollup::{self, Rollup, RollupEntry};
 use crate::view::Views;
 use crate::window::LiveWindow;
 use crate::{Error, Settings};
 
-/// Pauses between attempts to reach the object store.
-const RETRY_FIRST: Duration = Duration::from_millis(200);
-const RETRY_LAST: Duration = Duration::from_secs(10);
-
 /// Blocks from this size on are put in parts, so that a slow or torn connection costs one part.
 const MULTIPART_BYTES: usize = 16 << 20;
 
-/// How often retention is looked at while nothing is offloaded.
-const RETIRE_INTERVAL: Duration = Duration::from_secs(10);
+/// How often it is looked whether deleted traces are gone.
+const FORGET_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What moving windows needs.
 pub(crate) struct Offloader {
@@ -57,19 +62,36 @@ pub(crate) struct Offloader {
     pub(crate) metrics: Metrics,
     pub(crate) probe: Arc<dyn Probe>,
     pub(crate) background: Arc<Background>,
+    pub(crate) gauges: Arc<Gauges>,
+    pub(crate) retirer: Arc<Retirer>,
+    pub(crate) retention: Arc<Retention>,
+    pub(crate) sweeper: Sweeper,
+    /// Told after each window.
+    pub(crate) offloaded: Arc<Notify>,
+}
+
+/// What becomes of a window.
+struct Encoded {
+    rollup: Rollup,
+    rollup_file: Bytes,
+    /// `None` when nothing is left of the window.
+    block: Option<EncodedBlock>,
+    /// What decided about its traces.
+    sieve: RetentionSieve,
 }
 
 impl Offloader {
     /// Offloads windows as they come, until none can come any more.
-    pub(crate) async fn run(self, mut sealed: UnboundedReceiver<Arc<LiveWindow>>) {
-        let mut retire = tokio::time::interval(RETIRE_INTERVAL);
+    pub(crate) async fn run(self, mut sealed: UnboundedReceiver<Arc<HotWindow>>) {
         let mut refresh = tokio::time::interval(self.settings.manifest_refresh);
         refresh.reset();
+        let mut forget = tokio::time::interval(FORGET_INTERVAL);
+        forget.reset();
         loop {
             tokio::select! {
                 window = sealed.recv() => match window {
                     Some(window) => {
-                        if let Err(error) = self.offload(window).await {
+                        if let Err(error) = self.offload(&window).await {
                             self.metrics.poisoned.set(1);
                             self.health.poison(&error);
                             return;
@@ -77,91 +99,105 @@ impl Offloader {
                     }
                     None => return,
                 },
-                _ = retire.tick() => self.retire(),
                 _ = refresh.tick() => self.refresh().await,
+                _ = forget.tick() => self.forget_deletes().await,
             }
         }
     }
 
-    async fn offload(&self, window: Arc<LiveWindow>) -> Result<(), Error> {
+    async fn offload(&self, window: &Arc<HotWindow>) -> Result<(), Error> {
         let started = Instant::now();
-        let id = window.hot.id;
+        let id = window.id;
         let manifest = self.retry("reading the manifests", || self.editor.current()).await?;
-        let entry = if id > manifest.offloaded_through {
-            match self.encode(Arc::clone(&window)).await? {
-                Some(block) => Some(self.put(block, &window).await?),
-                None => None,
+        let (mut entry, mut rollup) = (None, None);
+        // A start without the object store does not know which windows are offloaded; those need their index all the same.
+        let is_new = id > manifest.offloaded_through;
+        let encoded = self.retry("writing a window to its file", || self.encode(window, is_new)).await?;
+        if let Some(encoded) = encoded {
+            rollup = self.put_rollup(&encoded.rollup, encoded.rollup_file).await?;
+            match encoded.block {
+                Some(block) => entry = Some(self.put(block, encoded.sieve, window).await?),
+                None => drop(encoded.sieve.finish(0.0)),
             }
-        } else {
-            None
-        };
+        }
         self.retry("committing the manifest", || {
             self.editor.edit(
-                |manifest| (id > manifest.offloaded_through).then(|| manifest.with_window(id, entry.clone())),
-                |view| view.live.retain(|live| live.hot.id != id),
+                |manifest| {
+                    let is_new = id > manifest.offloaded_through;
+                    is_new.then(|| manifest.with_window(id, entry.clone(), rollup.clone()))
+                },
+                |view| {
+                    view.live.retain(|live| live.hot.id != id);
+                    view.spilled.retain(|spilled| spilled.hot.id != id);
+                },
                 Point::BlockCommitted,
             )
         })
         .await?;
         self.probe.reached(Point::BlockShown);
-        window.hot.set_offloaded(self.clock.now());
+        window.set_offloaded(self.clock.now());
+        self.gauges.remove_waiting(window.logged_bytes());
         self.metrics.windows_waiting.dec();
         self.metrics.offload_seconds.observe(started.elapsed().as_secs_f64());
-        self.retire();
+        self.offloaded.notify_one();
+        self.retirer.retire();
         Ok(())
     }
 
-    async fn encode(&self, window: Arc<LiveWindow>) -> Result<Option<EncodedBlock>, Error> {
-        let (db, probe) = (Arc::clone(&self.db), Arc::clone(&self.probe));
+    /// Writes the window's index and, if it is `wanted`, makes its block.
+    async fn encode(&self, window: &Arc<HotWindow>, wanted: bool) -> Result<Option<Encoded>, Error> {
+        let mut sieve = self.retention.of_window(&self.views.load(), self.clock.now());
+        let metrics = self.metrics.clone();
+        let (db, probe, window) = (Arc::clone(&self.db), Arc::clone(&self.probe), Arc::clone(window));
+        let in_memory = self.views.load().live.iter().find(|live| live.hot.id == window.id).cloned();
         let work = move || {
-            let columns = window.read();
-            let traces = columns.traces.ids().iter().zip(0..).map(|(id, number)| (*id, columns.batches_of(number)));
-            index::write(&window.hot, traces)?;
-            db.flush_window(window.hot.id)?;
+            let live = in_memory.map_or_else(|| rebuild(&window), Ok)?;
+            let columns = live.read();
+            if window.filter().is_none() {
+                index::write(&window, &columns, WriteBatch::default())?;
+            }
+            db.flush_window(window.id)?;
             probe.reached(Point::WindowFlushed);
-            encode::encode(&columns)
+            if !wanted {
+                return Ok(None);
+            }
+            let order = encode::order(&columns);
+            let started = Instant::now();
+            // Counted before anything is dropped.
+            let rollup = rollup::window::of_window(&columns, |row| order.has(row));
+            metrics.rollup_seconds.observe(started.elapsed().as_secs_f64());
+            let rollup_file = rollup::file::encode(&rollup)?;
+            let started = Instant::now();
+            let block = encode::encode(&columns, &order, &mut sieve)?;
+            metrics.encode_seconds.observe(started.elapsed().as_secs_f64());
+            Ok(Some(Encoded { rollup, rollup_file, block, sieve }))
         };
         self.background.run(work).await
     }
 
-    async fn put(&self, block: EncodedBlock, window: &LiveWindow) -> Result<BlockEntry, Error> {
-        let (entry, bytes) = BlockEntry::of_new(block, vec![window.hot.id]);
+    async fn put(&self, block: EncodedBlock, sieve: RetentionSieve, window: &HotWindow) -> Result<BlockEntry, Error> {
+        let (mut entry, bytes) = BlockEntry::of_new(block, vec![window.id]);
+        entry.retention = Some(sieve.finish(entry.bytes as f64 / entry.spans as f64));
         self.retry("putting a block", || put_block(&*self.objects, &entry, bytes.clone())).await?;
         self.probe.reached(Point::BlockPut);
-        self.indexes.put(&entry, &bytes.slice(entry.index_offset as usize..))?;
+        if let Err(error) = self.indexes.put(&entry, &bytes.slice(entry.index_offset as usize..)) {
+            if !error.passes_by_itself() {
+                return Err(error);
+            }
+            tracing::debug!(%error, block = %entry.id, "no local copy of a block's index; it is read from the block");
+        }
         self.metrics.offloaded_spans.inc_by(entry.spans);
         self.metrics.offloaded_bytes.inc_by(entry.bytes);
         Ok(entry)
     }
 
-    fn retire(&self) {
-        let mut offloaded = Vec::new();
-        let (mut windows, mut bytes) = (0, 0);
-        for window in &self.views.load().hot {
-            let window_bytes = self.db.window_bytes(window.id);
-            windows += 1;
-            bytes += window_bytes;
-            if let Some(since) = window.offloaded_at() {
-                offloaded.push(retire::Offloaded { id: window.id, since, bytes: window_bytes });
-            }
+    async fn put_rollup(&self, rollup: &Rollup, bytes: Bytes) -> Result<Option<RollupEntry>, Error> {
+        let entry = rollup::compactor::entry_of_new(rollup, &bytes, 1, self.clock.now().as_i64());
+        if let Some(entry) = &entry {
+            let path = Path::from(entry.path.as_str());
+            self.retry("putting a rollup", || put_object(&*self.objects, &path, bytes.clone())).await?;
         }
-        self.metrics.hot_windows.set(windows);
-        self.metrics.hot_bytes.set(bytes as i64);
-        let retired =
-            retire::plan(&offloaded, self.clock.now(), self.settings.hot_retention, self.settings.hot_bytes_max);
-        if retired.is_empty() {
-            return;
-        }
-        self.views.change(|view| {
-            view.hot.retain(|window| {
-                let stays = !retired.contains(&window.id);
-                if !stays {
-                    window.retire();
-                }
-                stays
-            });
-        });
-        self.probe.reached(Point::WindowsRetired);
+        Ok(entry)
     }
 
     /// Learns what other writers committed. Their failures are theirs; ours shows when we commit.
@@ -172,22 +208,33 @@ impl Offloader {
         }
     }
 
-    /// Tries until the object store answers; any other failure is passed on.
+    /// What is not forgotten now is looked at again later.
+    async fn forget_deletes(&self) {
+        if let Err(error) = self.sweeper.sweep(self.clock.now()).await {
+            self.metrics.object_store_errors.inc();
+            tracing::debug!(%error, "could not forget deletes");
+        }
+    }
+
+    /// Tries until the object store answers and the disk has space; any other failure is passed on.
     async fn retry<T, F: Future<Output = Result<T, Error>>>(
         &self,
         what: &'static str,
         attempt: impl Fn() -> F,
     ) -> Result<T, Error> {
-        let mut pause = RETRY_FIRST;
+        let mut pause = self.settings.retry_pause_min;
         loop {
             match attempt().await {
-                Err(error @ Error::Cold(_)) => {
-                    self.metrics.object_store_errors.inc();
-                    if pause == RETRY_FIRST {
-                        tracing::warn!(%error, what, "the object store failed, trying again");
+                Err(error) if error.passes_by_itself() => {
+                    match &error {
+                        Error::DiskFull(_) => self.gauges.set_disk_is_full(&error),
+                        _ => drop(self.metrics.object_store_errors.inc()),
+                    }
+                    if pause == self.settings.retry_pause_min {
+                        tracing::warn!(%error, what, "a window cannot be offloaded yet, trying again");
                     }
                     tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(RETRY_LAST);
+                    pause = (pause * 2).min(self.settings.retry_pause_max);
                 }
                 other => return other,
             }
@@ -195,21 +242,31 @@ impl Offloader {
     }
 }
 
+/// The columns of a window that is not in memory, from its batches.
+pub(crate) fn rebuild(window: &Arc<HotWindow>) -> Result<Arc<LiveWindow>, Error> {
+    let live = LiveWindow::new(Arc::clone(window), 0);
+    lookup::all_batches(window, |number, request| {
+        live.write().push_batch(number, &request);
+        Ok(())
+    })?;
+    Ok(live)
+}
+
 /// Puts a block and looks whether it is there in full: the hot tier will rely on it.
 pub(crate) async fn put_block(objects: &dyn ObjectStore, entry: &BlockEntry, bytes: Bytes) -> Result<(), Error> {
-    let path = Path::from(entry.path.as_str());
+    put_object(objects, &Path::from(entry.path.as_str()), bytes).await
+}
+
+/// Puts an object under a fresh name and looks whether it is there in full.
+pub(crate) async fn put_object(objects: &dyn ObjectStore, path: &Path, bytes: Bytes) -> Result<(), Error> {
+    let length = bytes.len() as u64;
     if bytes.len() < MULTIPART_BYTES {
-        objects.put(&path, bytes.into()).await?;
+        objects.put(path, bytes.into()).await?;
     } else {
-        let upload = objects.put_multipart(&path).await?;
+        let upload = objects.put_multipart(path).await?;
         let mut write = WriteMultipart::new(upload);
         write.put(bytes);
         write.finish().await?;
     }
-    let there = objects.head(&path).await?.size;
-    if there != entry.bytes {
-        let source = format!("{path} was put with {} bytes and has {there}", entry.bytes).into();
-        return Err(object_store::Error::Generic { store: "object store", source }.into());
-    }
-    Ok(())
+    complete::check_put(objects, path, length).await
 }

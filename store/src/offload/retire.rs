@@ -1,29 +1,127 @@
-//! Which offloaded windows leave the hot tier: by age, then by bytes, oldest first. Decides, does not act.
+//! Which offloaded windows leave the hot tier, and their leaving: by age, then by bytes, oldest first; earlier when the
+//! disk is nearly full. Windows that are in no block never leave.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proto::UnixNanos;
 
+use crate::Settings;
+use crate::clock::Clock;
+use crate::hot::HotDb;
 use crate::hot::db::WindowId;
+use crate::metrics::Metrics;
+use crate::points::{Point, Probe};
+use crate::pressure::Gauges;
+use crate::view::Views;
+
+/// How often the disk is asked for.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often windows are looked at while nothing is offloaded and the disk has space, in [`INTERVAL`]s.
+const INTERVALS_AT_EASE: u32 = 10;
+
+/// Offloaded windows go early while less is free than this many times [`Settings::disk_free_min`]: well before anything is
+/// refused.
+const FREE_AT_EASE: u64 = 2;
+
+/// Takes windows out of the hot tier. Goes on while the object store does not answer.
+pub(crate) struct Retirer {
+    pub(crate) db: Arc<HotDb>,
+    pub(crate) views: Arc<Views>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: Settings,
+    pub(crate) gauges: Arc<Gauges>,
+    pub(crate) metrics: Metrics,
+    pub(crate) probe: Arc<dyn Probe>,
+}
+
+impl Retirer {
+    /// Retires windows as time passes and the disk fills, for ever.
+    pub(crate) async fn run(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval(INTERVAL);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        for tick in (0..INTERVALS_AT_EASE).cycle() {
+            ticks.tick().await;
+            if tick == 0 || self.to_free() > 0 {
+                self.retire();
+            }
+        }
+    }
+
+    /// Retires what is to go now.
+    pub(crate) fn retire(&self) {
+        let mut offloaded = Vec::new();
+        let (mut windows, mut bytes) = (0, 0);
+        for window in &self.views.load().hot {
+            let window_bytes = self.db.window_bytes(window.id);
+            windows += 1;
+            bytes += window_bytes;
+            if let Some(since) = window.offloaded_at() {
+                offloaded.push(Offloaded { id: window.id, since, bytes: window_bytes });
+            }
+        }
+        self.metrics.hot_windows.set(windows);
+        self.metrics.hot_bytes.set(bytes as i64);
+        let bounds = Bounds {
+            retention: self.settings.hot_retention,
+            bytes_max: self.settings.hot_bytes_max.saturating_sub(self.gauges.waiting_bytes()),
+            to_free: self.to_free(),
+        };
+        let retired = plan(&offloaded, self.clock.now(), bounds);
+        if retired.is_empty() {
+            return;
+        }
+        self.views.change(|view| {
+            view.hot.retain(|window| {
+                let stays = !retired.contains(&window.id);
+                if !stays {
+                    window.retire();
+                }
+                stays
+            });
+        });
+        self.probe.reached(Point::WindowsRetired);
+    }
+
+    /// Bytes that are missing on the disk.
+    fn to_free(&self) -> u64 {
+        let wanted = self.settings.disk_free_min.saturating_mul(FREE_AT_EASE);
+        let missing = self.gauges.disk_free().map_or(0, |free| wanted.saturating_sub(free));
+        // A full disk of which the file system says that it is not.
+        missing.max(u64::from(self.gauges.disk_is_full()))
+    }
+}
 
 /// A window that the manifest covers.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Offloaded {
-    pub(crate) id: WindowId,
-    pub(crate) since: UnixNanos,
-    pub(crate) bytes: u64,
+struct Offloaded {
+    id: WindowId,
+    since: UnixNanos,
+    bytes: u64,
+}
+
+/// What offloaded windows must keep to.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    retention: Duration,
+    bytes_max: u64,
+    /// Bytes that the disk is short of.
+    to_free: u64,
 }
 
 /// The windows to retire now; `windows` are in order of age, oldest first.
-pub(crate) fn plan(windows: &[Offloaded], now: UnixNanos, retention: Duration, bytes_max: u64) -> Vec<WindowId> {
-    let retention = i64::try_from(retention.as_nanos()).unwrap_or(i64::MAX);
+fn plan(windows: &[Offloaded], now: UnixNanos, bounds: Bounds) -> Vec<WindowId> {
+    let retention = i64::try_from(bounds.retention.as_nanos()).unwrap_or(i64::MAX);
     let mut held: u64 = windows.iter().map(|window| window.bytes).sum();
+    let mut freed = 0;
     let mut retired = Vec::new();
     for window in windows {
-        if held <= bytes_max && now.nanos_since(window.since) < retention {
+        if held <= bounds.bytes_max && freed >= bounds.to_free && now.nanos_since(window.since) < retention {
             break;
         }
         held -= window.bytes;
+        freed += window.bytes;
         retired.push(window.id);
     }
     retired
@@ -35,19 +133,27 @@ mod tests {
 
     const MINUTE: i64 = 60_000_000_000;
 
-    fn check(bytes_max: u64, now_minutes: i64, expected: &[WindowId]) {
+    fn check(bytes_max: u64, to_free: u64, now_minutes: i64, expected: &[WindowId]) {
         let windows: Vec<_> =
             (1..=4).map(|id| Offloaded { id, since: UnixNanos::from_i64(id as i64 * MINUTE), bytes: 100 }).collect();
         let now = UnixNanos::from_i64(now_minutes * MINUTE);
-        assert_eq!(plan(&windows, now, Duration::from_secs(600), bytes_max), expected);
+        let bounds = Bounds { retention: Duration::from_secs(600), bytes_max, to_free };
+        assert_eq!(plan(&windows, now, bounds), expected);
     }
 
     #[test]
     fn the_oldest_go_first() {
-        check(1_000, 5, &[]);
-        check(1_000, 12, &[1, 2]);
-        check(250, 5, &[1, 2]);
-        check(0, 5, &[1, 2, 3, 4]);
-        check(250, 13, &[1, 2, 3]);
+        check(1_000, 0, 5, &[]);
+        check(1_000, 0, 12, &[1, 2]);
+        check(250, 0, 5, &[1, 2]);
+        check(0, 0, 5, &[1, 2, 3, 4]);
+        check(250, 0, 13, &[1, 2, 3]);
+    }
+
+    #[test]
+    fn a_short_disk_lets_them_go_early() {
+        check(1_000, 1, 5, &[1]);
+        check(1_000, 101, 5, &[1, 2]);
+        check(1_000, 1_000_000, 5, &[1, 2, 3, 4]);
     }
 }

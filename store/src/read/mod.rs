@@ -5,8 +5,10 @@
 
 mod fold;
 pub mod request;
+mod rollups;
 mod scan;
 mod search;
+mod spilled;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -17,11 +19,16 @@ use model::Span;
 use object_store::ObjectStore;
 use proto::TraceId;
 pub use request::*;
+pub(crate) use trace::batches_of;
 
 use crate::Error;
+use crate::clock::Clock;
 use crate::cold::catalog::Catalog;
 use crate::cold::{BlockEntry, BlockIndexes, encode};
+use crate::inspect::Inspector;
+use crate::metrics::Metrics;
 use crate::progress::Progress;
+use crate::retention::{DryRun, Retention, RetentionReport};
 use crate::view::{View, Views};
 
 /// Asks the store. Cheap to clone; cannot write.
@@ -30,24 +37,34 @@ pub struct Reader {
     shared: Arc<Shared>,
 }
 
-struct Shared {
-    views: Arc<Views>,
-    objects: Arc<dyn ObjectStore>,
-    indexes: Arc<BlockIndexes>,
+/// What a [`Reader`] works with.
+pub(crate) struct Shared {
+    pub(crate) views: Arc<Views>,
+    pub(crate) objects: Arc<dyn ObjectStore>,
+    pub(crate) indexes: Arc<BlockIndexes>,
     /// This node among the writers of the bucket.
-    writer: String,
-    progress: Progress,
+    pub(crate) writer: String,
+    pub(crate) progress: Progress,
+    pub(crate) retention: Arc<Retention>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: Metrics,
 }
 
 impl Reader {
-    pub(crate) fn new(
-        views: Arc<Views>,
-        objects: Arc<dyn ObjectStore>,
-        indexes: Arc<BlockIndexes>,
-        writer: String,
-        progress: Progress,
-    ) -> Self {
-        Self { shared: Arc::new(Shared { views, objects, indexes, writer, progress }) }
+    pub(crate) fn new(parts: Shared) -> Self {
+        Self { shared: Arc::new(parts) }
+    }
+
+    /// A look at what is where, for whoever runs the store.
+    #[must_use]
+    pub fn inspector(&self) -> Inspector {
+        Inspector::new(Arc::clone(&self.shared))
+    }
+
+    /// For tests of other modules.
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// Every span of a trace, each once (of two with the same id the later end wins), by start; empty when unknown.
@@ -68,7 +85,18 @@ impl Reader {
         self.shared.search(request).await
     }
 
-    /// All services, by name. A span that was sent twice, in two windows, counts twice here.
+    /// How many spans there were and how long they took, by service, name, kind and root, over all that was ever received: what
+    /// retention dropped is counted too. A span that was sent twice counts once when both came in one window, else twice.
+    ///
+    /// # Errors
+    /// When a tier cannot be read.
+    pub async fn rollups(&self, request: &RollupRequest) -> Result<Rollups, Error> {
+        self.shared.progress.catch_up().await;
+        self.shared.rollups(request).await
+    }
+
+    /// All services, by name. A span that was sent twice, in two windows, counts twice here, and spans of deleted traces count
+    /// until their block is rewritten.
     ///
     /// # Errors
     /// When a tier cannot be read.
@@ -78,12 +106,34 @@ impl Reader {
         let mut catalog = Catalog::default();
         for window in &view.live {
             let columns = window.read();
-            catalog.merge(&encode::catalog(&columns, 0..columns.len()));
+            let stays = |row: &usize| !view.deleted.contains(columns.traces.id_of_row(*row));
+            catalog.merge(&match view.deleted.is_empty() {
+                true => encode::catalog(&columns, 0..columns.len()),
+                false => encode::catalog(&columns, (0..columns.len()).filter(stays)),
+            });
         }
+        catalog.merge(&spilled::catalog(&view.spilled).await?);
         for block in blocks(&view) {
             catalog.merge(&self.shared.indexes.footer(block).await?.catalog);
         }
         Ok(catalog.into_summaries())
+    }
+
+    /// The retention rules in force, and what each did with spans since the store was opened.
+    #[must_use]
+    pub fn retention(&self) -> RetentionReport {
+        self.shared.retention.report()
+    }
+
+    /// What the retention rules would do now with the blocks that were received in the last `back_nanos` nanoseconds.
+    ///
+    /// # Errors
+    /// When the cold tier cannot be read.
+    pub async fn retention_dry_run(&self, back_nanos: i64) -> Result<DryRun, Error> {
+        let shared = &self.shared;
+        let now = shared.clock.now();
+        let since = now.saturating_add(back_nanos.saturating_neg());
+        shared.retention.dry_run(&shared.views.load(), &shared.objects, &shared.indexes, since, now).await
     }
 }
 

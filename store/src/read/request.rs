@@ -1,6 +1,9 @@
 //! What can be asked of the store, and the shape of the answers.
 
+use model::SpanKind;
 use proto::{TraceId, UnixNanos};
+
+use crate::rollup::{Resolution, Totals};
 
 /// Which traces to list. A trace matches when **one span** of it meets every span condition
 /// (`start`..`end`, service, name, error, span duration) and the whole trace meets the trace duration.
@@ -82,6 +85,51 @@ pub struct TraceSummary {
     pub error_count: u64,
     /// Distinct services, sorted.
     pub services: Vec<String>,
+}
+
+/// Which spans to count.
+#[derive(Debug, Clone)]
+pub struct RollupRequest {
+    /// Spans that start at or after this; taken down to a whole [`Rollups::resolution`].
+    pub start: UnixNanos,
+    /// Spans that start before this; taken up to a whole [`Rollups::resolution`].
+    pub end: UnixNanos,
+    /// Only of this `service.name`.
+    pub service: Option<String>,
+    /// Only with this name.
+    pub name: Option<String>,
+    /// Only spans without a parent.
+    pub root_only: bool,
+}
+
+/// Counts and latencies.
+#[derive(Debug, Clone)]
+pub struct Rollups {
+    /// What is counted starts at or after this.
+    pub start: UnixNanos,
+    /// What is counted starts before this.
+    pub end: UnixNanos,
+    /// The coarsest rows that were used: counts are exact for whole minutes, hours or days.
+    pub resolution: Resolution,
+    /// By service and name.
+    pub rows: Vec<RollupRow>,
+    /// Whether there were more names than an answer can have, so that the rest is counted as [`crate::OTHER_NAMES`].
+    pub names_are_folded: bool,
+}
+
+/// The spans of one service, name and kind.
+#[derive(Debug, Clone)]
+pub struct RollupRow {
+    /// `service.name`.
+    pub service: String,
+    /// Span name, or [`crate::OTHER_NAMES`].
+    pub name: String,
+    /// Span kind.
+    pub kind: SpanKind,
+    /// Whether they have no parent.
+    pub is_root: bool,
+    /// Counts and durations.
+    pub totals: Totals,
 }
 
 /// One service, over everything kept.

@@ -15,9 +15,10 @@ use hashbrown::HashMap;
 use proto::{TraceId, UnixNanos};
 
 use super::fold::{Folded, Fragment, Named, hull};
-use super::{Entry, SearchOrder, SearchRequest, SearchResult, Shared, TraceSummary, blocks, scan};
+use super::{Entry, SearchOrder, SearchRequest, SearchResult, Shared, TraceSummary, blocks, scan, spilled};
 use crate::Error;
 use crate::cold::BlockEntry;
+use crate::hot::SpilledWindow;
 use crate::view::View;
 
 /// Blocks that are scanned at the same time: each holds its columns in memory.
@@ -26,10 +27,16 @@ const BLOCKS_AT_ONCE: usize = 4;
 /// Candidates that are resolved in one step of the newest-first order, beyond those that are returned.
 const RESOLVE_STEP: usize = 64;
 
+/// Where a search may have to look that is not in memory.
+struct Sources<'a> {
+    blocks: Vec<&'a Arc<BlockEntry>>,
+    spilled: Vec<&'a Arc<SpilledWindow>>,
+}
+
 impl Shared {
     pub(super) async fn search(&self, request: &SearchRequest) -> Result<SearchResult, Error> {
         let view = self.views.load();
-        let (inside, outside): (Vec<_>, Vec<_>) = blocks(&view).partition(|block| overlaps(block, request));
+        let (inside, outside) = Sources::partition(&view, request);
         let mut candidates = Candidates::default();
         for folded in self.scan(&view, &inside, request).await? {
             candidates.add(folded, true);
@@ -61,20 +68,21 @@ impl Shared {
         Ok(SearchResult { traces, total })
     }
 
-    async fn scan(
-        &self,
-        view: &View,
-        blocks: &[&Arc<BlockEntry>],
-        request: &SearchRequest,
-    ) -> Result<Vec<Folded>, Error> {
+    async fn scan(&self, view: &View, inside: &Sources<'_>, request: &SearchRequest) -> Result<Vec<Folded>, Error> {
         let mut folded: Vec<_> = view.live.iter().map(|live| scan::window(live, request, None)).collect();
+        for window in &inside.spilled {
+            folded.push(spilled::search(window, request).await?);
+        }
         // In a loop for the same reason as in `Shared::trace`.
-        let mut scans = Vec::with_capacity(blocks.len());
-        for block in blocks {
+        let mut scans = Vec::with_capacity(inside.blocks.len());
+        for block in &inside.blocks {
             scans.push(self.block(block, request, None));
         }
         let from_blocks: Vec<_> = futures::stream::iter(scans).buffered(BLOCKS_AT_ONCE).try_collect().await?;
         folded.extend(from_blocks);
+        if !view.deleted.is_empty() {
+            folded.iter_mut().for_each(|one| one.fragments.retain(|id, _| !view.deleted.contains(*id)));
+        }
         Ok(folded)
     }
 
@@ -83,11 +91,16 @@ impl Shared {
         &self,
         candidates: &mut Candidates,
         ids: &[TraceId],
-        outside: &[&Arc<BlockEntry>],
+        outside: &Sources<'_>,
         request: &SearchRequest,
     ) -> Result<(), Error> {
+        for window in &outside.spilled {
+            if let Some(folded) = spilled::search_traces(window, request, ids).await? {
+                candidates.add(folded, false);
+            }
+        }
         let wanted: HashSet<TraceId, RandomState> = ids.iter().copied().collect();
-        for block in outside {
+        for block in &outside.blocks {
             let locator = self.indexes.locator(block).await?;
             if ids.iter().any(|id| !locator.row_groups_of(*id).is_empty()) {
                 let is_wanted = |id: TraceId| wanted.contains(&id);
@@ -102,12 +115,12 @@ impl Shared {
         &self,
         candidates: &mut Candidates,
         ids: &mut [TraceId],
-        outside: &[&Arc<BlockEntry>],
+        outside: &Sources<'_>,
         request: &SearchRequest,
     ) -> Result<(), Error> {
         let newest_first = |candidates: &Candidates, id: TraceId| (std::cmp::Reverse(candidates.hull(id).0), id);
         ids.sort_by_key(|id| newest_first(candidates, *id));
-        if outside.is_empty() {
+        if outside.blocks.is_empty() && outside.spilled.is_empty() {
             return Ok(());
         }
         // Starts only move to earlier, so who is behind the limit when all before it are resolved stays behind.
@@ -135,6 +148,15 @@ impl Shared {
         summary.span_count = spans.len() as u64;
         summary.error_count = spans.iter().filter(|span| span.status == model::StatusCode::Error).count() as u64;
         Ok(summary)
+    }
+}
+
+impl<'a> Sources<'a> {
+    /// Those that may have a span in the asked time, and the others.
+    fn partition(view: &'a View, request: &SearchRequest) -> (Self, Self) {
+        let (blocks_inside, blocks) = blocks(view).partition(|block| overlaps(block, request));
+        let (spilled_inside, spilled) = view.spilled.iter().partition(|window| spilled::overlaps(window, request));
+        (Self { blocks: blocks_inside, spilled: spilled_inside }, Self { blocks, spilled })
     }
 }
 

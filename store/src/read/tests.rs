@@ -12,7 +12,11 @@ use proto::otlp::trace::v1::{ResourceSpans, ScopeSpans, Span, Status, span};
 use proto::{TraceId, UnixNanos};
 
 use super::*;
+
+mod rollups;
 use crate::{Components, PreparedRequest, Settings, Store};
+
+mod spilled;
 
 fn attribute(key: &str, value: Wire) -> WireKeyValue {
     WireKeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..WireKeyValue::default() }

@@ -6,7 +6,8 @@ use proto::TraceId;
 
 use super::Shared;
 use crate::cold::{BlockEntry, reader};
-use crate::hot::{index, lookup};
+use crate::hot::keys::BatchNumber;
+use crate::hot::{HotWindow, index, lookup};
 use crate::view::View;
 use crate::{Error, convert};
 
@@ -15,9 +16,13 @@ const BLOCKS_AT_ONCE: usize = 8;
 
 impl Shared {
     pub(super) async fn trace(&self, view: &std::sync::Arc<View>, trace_id: TraceId) -> Result<Vec<Span>, Error> {
+        if view.deleted.contains(trace_id) {
+            return Ok(Vec::new());
+        }
         let hot = std::sync::Arc::clone(view);
         let from_hot = tokio::task::spawn_blocking(move || hot_spans(&hot, trace_id));
         let mut spans = from_hot.await.map_err(|error| Error::Block(format!("reading the hot tier: {error}")))??;
+        self.metrics.count_lookup("hot", !spans.is_empty());
 
         // Futures made in a loop: made by a closure they are not provably `Send`, and no server could run them.
         let mut reads = Vec::new();
@@ -28,8 +33,12 @@ impl Shared {
                 }
             }
         }
+        let asks_cold = !reads.is_empty();
         let from_cold: Vec<Vec<Span>> =
             futures::stream::iter(reads).buffer_unordered(BLOCKS_AT_ONCE).try_collect().await?;
+        if asks_cold {
+            self.metrics.count_lookup("cold", from_cold.iter().any(|spans| !spans.is_empty()));
+        }
         spans.extend(from_cold.into_iter().flatten());
         Ok(each_once(spans))
     }
@@ -57,21 +66,20 @@ fn may_have(block: &BlockEntry, trace_id: TraceId) -> bool {
 fn hot_spans(view: &View, trace_id: TraceId) -> Result<Vec<Span>, Error> {
     let mut spans = Vec::new();
     for window in &view.hot {
-        let numbers = match view.live.iter().find(|live| live.hot.id == window.id) {
-            Some(live) => {
-                let columns = live.read();
-                columns.traces.find(trace_id).map_or_else(Vec::new, |trace| columns.batches_of(trace))
-            }
-            None => match window.filter() {
-                Some(filter) => index::batches_of(window, filter, trace_id)?,
-                None => Vec::new(),
-            },
-        };
-        for request in lookup::batches(window, &numbers)? {
+        for request in lookup::batches(window, &batches_of(view, window, trace_id)?)? {
             convert::spans_of_trace(&request, trace_id, &mut spans);
         }
     }
     Ok(spans)
+}
+
+/// The batches of a window that have spans of a trace.
+pub(crate) fn batches_of(view: &View, window: &HotWindow, trace_id: TraceId) -> Result<Vec<BatchNumber>, Error> {
+    if let Some(live) = view.live.iter().find(|live| live.hot.id == window.id) {
+        let columns = live.read();
+        return Ok(columns.traces.find(trace_id).map_or_else(Vec::new, |trace| columns.batches_of(trace)));
+    }
+    window.filter().map_or_else(|| Ok(Vec::new()), |filter| index::batches_of(window, filter, trace_id))
 }
 
 /// Of spans with the same id the one that ends last; by start.

@@ -292,7 +292,20 @@ fn what_was_kept_is_not_dropped_when_its_reason_is_out_of_sight() {
     let check = TraceFacts { kept_before: true, ..dropped.expect("most are") };
     assert_eq!(one(&policy, check.clone()), until(90));
     assert_eq!(one(&policy, TraceFacts { weight: 10.0, ..check.clone() }), until(2), "kept by chance");
+    let in_share = (1..)
+        .map(|number| super::super::fixture::check(number, "pg-1", 0))
+        .find(|check| one(&policy, check.clone()) == until(2));
+    let in_share = TraceFacts { kept_before: true, ..in_share.expect("some are") };
+    assert_eq!(one(&policy, in_share), until(2), "by chance, with or without its weight at hand");
     assert_eq!(outcomes(&policy, &[check], 91 * DAY), [Outcome::Drop], "its time ends all the same");
+}
+
+#[test]
+fn a_change_that_was_seen_earlier_counts() {
+    let policy = policy("[[rules]]\nname = \"r\"\nkeep_if = [{ state_change = true }]");
+    let alone = check(1, "pg-1", 0);
+    assert_eq!(one(&policy, alone.clone()), Outcome::Drop);
+    assert_eq!(one(&policy, TraceFacts { state_changed: true, ..alone }), FOR_EVER);
 }
 
 #[test]

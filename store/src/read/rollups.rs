@@ -1,0 +1,155 @@
+//! Adds rollups up over time: those of blocks from their files, those of windows from their columns, counted now.
+
+use std::sync::Arc;
+
+use futures::stream::{StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+
+use super::{RollupRequest, RollupRow, Rollups, Shared};
+use crate::Error;
+use crate::cold::encode;
+use crate::offload;
+use crate::rollup::table::{RowView, Table};
+use crate::rollup::{Resolution, RollupEntry, Row, file, window};
+use crate::view::View;
+use crate::window::Columns;
+
+/// Files that are fetched at the same time: each is in memory, up to some MB.
+const FILES_AT_ONCE: usize = 8;
+
+/// Rows of an answer before names are counted together, and of twice as many before services are: about 30 MB of sketches.
+const ROWS_MAX: usize = 10_000;
+
+/// The time that all rows of an answer are of: there is one row per service, name, kind and root.
+const ALL_TIMES: i64 = 0;
+
+impl Shared {
+    pub(super) async fn rollups(&self, request: &RollupRequest) -> Result<Rollups, Error> {
+        let view = self.views.load();
+        let live = {
+            let view = Arc::clone(&view);
+            let count = move || of_windows(&view);
+            tokio::task::spawn_blocking(count)
+                .await
+                .map_err(|error| Error::Block(format!("counting spans: {error}")))??
+        };
+        let entries: Vec<&Arc<RollupEntry>> = view.manifests.values().flat_map(|manifest| &manifest.rollups).collect();
+        let mut wanted = Wanted::new(request);
+        wanted.widen(|start, end| {
+            let cold = entries.iter().filter(|entry| entry.overlaps(start, end)).map(|entry| entry.resolution);
+            let hot = live.iter().filter(|(_, row)| start <= row.start && row.start < end);
+            cold.chain(hot.map(|(resolution, _)| *resolution)).max()
+        });
+
+        let mut table = Table::new(ROWS_MAX);
+        for (_, row) in live.iter().filter(|(_, row)| wanted.has(row.start, &row.service, &row.name, row.is_root)) {
+            table.add(ALL_TIMES, row);
+        }
+        // In a loop for the same reason as in `Shared::trace`.
+        let mut fetches = Vec::new();
+        for entry in entries.into_iter().filter(|entry| entry.overlaps(wanted.start, wanted.end)) {
+            fetches.push(fetch(&self.objects, entry));
+        }
+        let mut files = futures::stream::iter(fetches).buffered(FILES_AT_ONCE);
+        while let Some(bytes) = files.try_next().await? {
+            let wanted = wanted.clone();
+            let add = move || {
+                file::each_row(bytes, |row: &RowView<'_>| {
+                    if wanted.has(row.start, row.service, row.name, row.is_root) {
+                        table.add_view(ALL_TIMES, row)?;
+                    }
+                    Ok(())
+                })?;
+                Ok::<_, Error>(table)
+            };
+            table = tokio::task::spawn_blocking(add)
+                .await
+                .map_err(|error| Error::Block(format!("reading a rollup: {error}")))??;
+        }
+        Ok(wanted.answer(table))
+    }
+}
+
+async fn fetch(objects: &Arc<dyn ObjectStore>, entry: &RollupEntry) -> Result<bytes::Bytes, Error> {
+    Ok(objects.get(&Path::from(entry.path.as_str())).await?.bytes().await?)
+}
+
+/// What windows that are not offloaded count, each row with its resolution. Those that wait on disk only are read back one
+/// at a time.
+fn of_windows(view: &View) -> Result<Vec<(Resolution, Row)>, Error> {
+    let mut rows = Vec::new();
+    let mut count = |columns: &Columns| {
+        let order = encode::order(columns);
+        let rollup = window::of_window(columns, |row| order.has(row));
+        rows.extend(rollup.rows.into_iter().map(|row| (rollup.resolution, row)));
+    };
+    for live in &view.live {
+        count(&live.read());
+    }
+    for spilled in &view.spilled {
+        count(&offload::rebuild(&spilled.hot)?.read());
+    }
+    Ok(rows)
+}
+
+/// The request, in whole units of the coarsest rows in it.
+#[derive(Debug, Clone)]
+struct Wanted {
+    start: i64,
+    end: i64,
+    resolution: Resolution,
+    service: Option<String>,
+    name: Option<String>,
+    root_only: bool,
+}
+
+impl Wanted {
+    fn new(request: &RollupRequest) -> Self {
+        let finest = Resolution::Minute;
+        Self {
+            start: finest.floor(request.start.as_i64()),
+            end: finest.ceil(request.end.as_i64()),
+            resolution: finest,
+            service: request.service.clone(),
+            name: request.name.clone(),
+            root_only: request.root_only,
+        }
+    }
+
+    /// Takes the times to whole units of the coarsest rows that `coarsest` finds in them, so that each row is wholly inside or
+    /// outside. What that takes in may be coarser still.
+    fn widen(&mut self, coarsest: impl Fn(i64, i64) -> Option<Resolution>) {
+        while let Some(coarser) = coarsest(self.start, self.end).filter(|found| *found > self.resolution) {
+            self.resolution = coarser;
+            self.start = coarser.floor(self.start);
+            self.end = coarser.ceil(self.end);
+        }
+    }
+
+    fn has(&self, start: i64, service: &str, name: &str, is_root: bool) -> bool {
+        // The last unit of all time has no end that could be told.
+        (self.start <= start && (start < self.end || self.end == i64::MAX))
+            && (is_root || !self.root_only)
+            && self.service.as_deref().is_none_or(|wanted| wanted == service)
+            && self.name.as_deref().is_none_or(|wanted| wanted == name)
+    }
+
+    fn answer(&self, table: Table) -> Rollups {
+        let names_are_folded = table.names_are_folded();
+        let rows = table.into_rollup(self.resolution).rows.into_iter().map(|row| RollupRow {
+            service: row.service,
+            name: row.name,
+            kind: row.kind,
+            is_root: row.is_root,
+            totals: row.totals,
+        });
+        Rollups {
+            start: proto::UnixNanos::from_i64(self.start),
+            end: proto::UnixNanos::from_i64(self.end),
+            resolution: self.resolution,
+            rows: rows.collect(),
+            names_are_folded,
+        }
+    }
+}
