@@ -20,6 +20,11 @@ const DATA_DIR: &str = "./spanhold-data";
 /// Kubernetes sends SIGKILL 30 s after SIGTERM.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(20);
 
+/// Less would keep blocks so small that there were no end of them.
+const MERGE_BLOCK_BYTES_MIN: u64 = 1 << 20;
+/// Less would let blocks go before anybody could look at them.
+const COLD_RETENTION_MIN: Duration = Duration::from_secs(60);
+
 /// What `serve` runs with, validated.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -149,6 +154,11 @@ fn validate(options: ServeOptions) -> Result<Config, ConfigError> {
         rollup_minute_retention,
         rollup_hour_retention,
         disk_free_min,
+        merge_interval,
+        merge_block_bytes_max,
+        orphan_grace,
+        cold_retention,
+        cold_bytes_max,
         shutdown_deadline,
         retention,
     } = options;
@@ -167,6 +177,12 @@ fn validate(options: ServeOptions) -> Result<Config, ConfigError> {
     set(&mut store.rollup_minute_retention, rollup_minute_retention.map(Into::into));
     set(&mut store.rollup_hour_retention, rollup_hour_retention.map(Into::into));
     set(&mut store.disk_free_min, disk_free_min);
+    set(&mut store.merge_interval, merge_interval.map(Into::into));
+    set(&mut store.merge_block_bytes_max, merge_block_bytes_max);
+    set(&mut store.orphan_grace, orphan_grace.map(Into::into));
+    store.cold_retention = cold_retention.map(Into::into);
+    store.cold_bytes_max = cold_bytes_max;
+    check_merging(&store)?;
     for (name, value) in [
         ("window-spans-max", store.window_spans_max),
         ("window-bytes-max", store.window_bytes_max),
@@ -199,6 +215,25 @@ fn validate(options: ServeOptions) -> Result<Config, ConfigError> {
         store,
         shutdown_deadline: shutdown_deadline.map_or(SHUTDOWN_DEADLINE, Into::into),
     })
+}
+
+fn check_merging(store: &store::Settings) -> Result<(), ConfigError> {
+    // Whoever reads an object learned of it from a manifest that may be this old, and then asks for at most so long.
+    let queries = query::Limits::default();
+    let grace_min = store.manifest_refresh * 2 + queries.wait_max + queries.deadline;
+    let seconds = |duration: Duration| duration.as_secs();
+    for (name, value, least) in [
+        ("merge-interval in milliseconds", store.merge_interval.as_millis() as u64, 1),
+        ("merge-block-bytes-max", store.merge_block_bytes_max, MERGE_BLOCK_BYTES_MIN),
+        ("orphan-grace in seconds", seconds(store.orphan_grace), seconds(grace_min)),
+        ("cold-retention in seconds", store.cold_retention.map_or(u64::MAX, seconds), seconds(COLD_RETENTION_MIN)),
+        ("cold-bytes-max", store.cold_bytes_max.unwrap_or(u64::MAX), MERGE_BLOCK_BYTES_MIN),
+    ] {
+        if value < least {
+            return Err(ConfigError::TooSmall { name, value, least });
+        }
+    }
+    Ok(())
 }
 
 fn set<T>(setting: &mut T, given: Option<T>) {

@@ -74,6 +74,21 @@ pub struct ServeOptions {
     /// Bytes that must be free on the disk of the hot tier; with less, spans are refused.
     #[arg(long, env = "SPANHOLD_DISK_FREE_MIN", value_name = "BYTES")]
     pub disk_free_min: Option<u64>,
+    /// How often to look for blocks to merge, beside after each new one.
+    #[arg(long, env = "SPANHOLD_MERGE_INTERVAL", value_name = "DURATION")]
+    pub merge_interval: Option<Span>,
+    /// Size of a merged block at most, about.
+    #[arg(long, env = "SPANHOLD_MERGE_BLOCK_BYTES_MAX", value_name = "BYTES")]
+    pub merge_block_bytes_max: Option<u64>,
+    /// How long objects stay in the cold tier when nothing names them any more: queries and other nodes may still read them.
+    #[arg(long, env = "SPANHOLD_ORPHAN_GRACE", value_name = "DURATION")]
+    pub orphan_grace: Option<Span>,
+    /// How long spans stay in the cold tier at most, whatever the retention rules say [default: for ever].
+    #[arg(long, env = "SPANHOLD_COLD_RETENTION", value_name = "DURATION")]
+    pub cold_retention: Option<Span>,
+    /// Bytes of this node's blocks in the cold tier; past them the oldest leave [default: no limit].
+    #[arg(long, env = "SPANHOLD_COLD_BYTES_MAX", value_name = "BYTES")]
+    pub cold_bytes_max: Option<u64>,
     /// Time from SIGTERM to the end.
     #[arg(long, env = "SPANHOLD_SHUTDOWN_DEADLINE", value_name = "DURATION")]
     pub shutdown_deadline: Option<Span>,
@@ -106,6 +121,11 @@ impl ServeOptions {
             rollup_minute_retention: self.rollup_minute_retention.or(file.rollup_minute_retention),
             rollup_hour_retention: self.rollup_hour_retention.or(file.rollup_hour_retention),
             disk_free_min: self.disk_free_min.or(file.disk_free_min),
+            merge_interval: self.merge_interval.or(file.merge_interval),
+            merge_block_bytes_max: self.merge_block_bytes_max.or(file.merge_block_bytes_max),
+            orphan_grace: self.orphan_grace.or(file.orphan_grace),
+            cold_retention: self.cold_retention.or(file.cold_retention),
+            cold_bytes_max: self.cold_bytes_max.or(file.cold_bytes_max),
             shutdown_deadline: self.shutdown_deadline.or(file.shutdown_deadline),
             retention: self.retention.or(file.retention),
         }

@@ -47,6 +47,27 @@ fn what_is_wrong_is_named() {
 }
 
 #[test]
+fn limits_of_merging_are_checked() {
+    let file = from_toml(
+        "merge-interval = \"5s\"\nmerge-block-bytes-max = 2097152\norphan-grace = \"2m\"\ncold-retention = \"30h\"\ncold-bytes-max = 9000000",
+    );
+    let store = validate(file.expect("valid")).expect("valid").store;
+    assert_eq!((store.merge_interval, store.orphan_grace), (Duration::from_secs(5), Duration::from_secs(120)));
+    assert_eq!((store.merge_block_bytes_max, store.cold_bytes_max), (2 << 20, Some(9_000_000)));
+    assert_eq!(store.cold_retention, Some(Duration::from_secs(30 * 3_600)));
+    for (wrong, expected) in [
+        ("orphan-grace = \"1m\"", "orphan-grace in seconds = 60: must be at least 92"),
+        ("merge-block-bytes-max = 5", "merge-block-bytes-max = 5: must be at least 1048576"),
+        ("merge-interval = \"0s\"", "merge-interval in milliseconds = 0: must be at least 1"),
+        ("cold-retention = \"1s\"", "cold-retention in seconds = 1: must be at least 60"),
+        ("cold-bytes-max = 0", "cold-bytes-max = 0: must be at least 1048576"),
+    ] {
+        let error = validate(from_toml(wrong).expect("TOML")).expect_err("too small").to_string();
+        assert_eq!(error, expected);
+    }
+}
+
+#[test]
 fn rules_come_from_the_file_and_what_is_wrong_names_the_rule() {
     let file = from_toml(
         r#"

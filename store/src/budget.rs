@@ -41,6 +41,11 @@ impl Budget {
         }
     }
 
+    /// Whether receiving is so busy that whatever can wait should.
+    pub(crate) fn is_half_used(&self) -> bool {
+        self.used() > self.allowed / 2
+    }
+
     /// How much of the budget is in use.
     pub(crate) fn pressure(&self) -> Pressure {
         let pressure = Pressure::new(Limit::InFlightBytes, self.used(), self.allowed);

@@ -15,7 +15,7 @@ use proto::{CheckedRequest, TraceId};
 
 use crate::cold::locator::Locator;
 use crate::cold::sieve::Sieve;
-use crate::cold::{BlockEntry, encode, index, paths, reader};
+use crate::cold::{BlockEntry, BlockId, Origin, encode, index, paths, reader};
 use crate::hot::value;
 use crate::window::Columns;
 use crate::{Error, Manifest, convert, manifest};
@@ -82,7 +82,8 @@ impl Block {
         let order = encode::order(&columns);
         let block = encode::encode(&columns, &order, &mut Everything)?
             .ok_or_else(|| Error::Block("no span to encode".to_owned()))?;
-        let (entry, bytes) = BlockEntry::of_new(block, vec![1]);
+        let origin = Origin { writer: BlockId::generate().to_string(), epoch: 1 };
+        let (entry, bytes) = BlockEntry::of_new(&origin, block, vec![1]);
         Ok(Self { entry, bytes: bytes.to_vec() })
     }
 

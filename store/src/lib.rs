@@ -36,6 +36,7 @@ mod hot;
 pub mod inspect;
 mod json;
 mod manifest;
+mod merge;
 mod metered;
 mod metrics;
 mod offload;

@@ -32,6 +32,15 @@ pub(crate) struct Metrics {
     pub(crate) cold_blocks: Count,
     pub(crate) cold_bytes: Count,
     pub(crate) poisoned: Count,
+    pub(crate) merges: Total,
+    pub(crate) merged_spans: Total,
+    pub(crate) merge_read_bytes: Total,
+    pub(crate) merge_written_bytes: Total,
+    pub(crate) merge_seconds: Histogram,
+    pub(crate) merge_failures: Total,
+    pub(crate) blocks_left_out: Count,
+    pub(crate) expired_blocks: Total,
+    pub(crate) swept_objects: Total,
     pub(crate) windows_spilled: Count,
     pub(crate) waiting_bytes: Count,
     pub(crate) disk_free_bytes: Count,
@@ -97,6 +106,15 @@ impl Default for Metrics {
             cold_blocks: Count::default(),
             cold_bytes: Count::default(),
             poisoned: Count::default(),
+            merges: Total::default(),
+            merged_spans: Total::default(),
+            merge_read_bytes: Total::default(),
+            merge_written_bytes: Total::default(),
+            merge_seconds: seconds(),
+            merge_failures: Total::default(),
+            blocks_left_out: Count::default(),
+            expired_blocks: Total::default(),
+            swept_objects: Total::default(),
             windows_spilled: Count::default(),
             waiting_bytes: Count::default(),
             disk_free_bytes: Count::default(),
@@ -218,6 +236,7 @@ impl Metrics {
             self.pressure_percent.clone(),
         );
         self.register_stages(store);
+        self.register_merges(store);
         store.register("rollups_joined", "Rollups that became part of a larger one", self.rollups_joined.clone());
     }
     /// Those of single stages, of lookups and of the object store.
@@ -266,5 +285,27 @@ impl Metrics {
             Unit::Bytes,
             self.object_bytes.clone(),
         );
+    }
+
+    /// Those of merging and sweeping.
+    fn register_merges(&self, store: &mut Registry) {
+        store.register("merges", "Merges of blocks that were committed", self.merges.clone());
+        store.register("merged_spans", "Spans read by committed merges", self.merged_spans.clone());
+        store.register_with_unit("merge_read", "Blocks read by merges", Unit::Bytes, self.merge_read_bytes.clone());
+        store.register_with_unit(
+            "merge_written",
+            "Blocks written by merges",
+            Unit::Bytes,
+            self.merge_written_bytes.clone(),
+        );
+        store.register_with_unit("merge", "Time of a committed merge", Unit::Seconds, self.merge_seconds.clone());
+        store.register("merge_failures", "Merges that were given up", self.merge_failures.clone());
+        store.register(
+            "blocks_left_out",
+            "Blocks that could not be merged and are not tried again until a restart",
+            self.blocks_left_out.clone(),
+        );
+        store.register("expired_blocks", "Blocks that left by age or bytes", self.expired_blocks.clone());
+        store.register("swept_objects", "Objects deleted that no manifest named", self.swept_objects.clone());
     }
 }

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use object_store::ObjectStore;
 use prometheus_client::registry::Registry;
-use tokio::sync::Notify;
 use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::{Notify, oneshot};
 
 use crate::background::Background;
 use crate::budget::Budget;
 use crate::clock::{Clock, SystemClock};
-use crate::cold::{BlockId, BlockIndexes};
+use crate::cold::{BlockId, BlockIndexes, Origin};
 use crate::delete::{Deleter, Sweeper};
 use crate::disk::DiskWatch;
 use crate::health::Health;
@@ -23,6 +23,7 @@ use crate::hot::db::WindowId;
 use crate::hot::{HotDb, HotWindow, SpilledWindow, index};
 use crate::manifest::editor::LOCAL_MANIFEST;
 use crate::manifest::{Editor, EditorParts, Manifest, ManifestStore, Manifests, keep_newest};
+use crate::merge::{Merger, MergerParts, Orphans};
 use crate::metered::Metered;
 use crate::metrics::Metrics;
 use crate::offload::retire::Retirer;
@@ -85,6 +86,11 @@ pub struct Store {
     views: Arc<Views>,
     threads: Vec<JoinHandle<()>>,
     offloader: tokio::task::JoinHandle<()>,
+    #[cfg(test)]
+    merger: Arc<Merger>,
+    merging: tokio::task::JoinHandle<()>,
+    /// Ends merging when it is dropped.
+    end_merging: oneshot::Sender<()>,
     /// What goes on for ever.
     housekeeping: Vec<tokio::task::JoinHandle<()>>,
 }
@@ -164,6 +170,24 @@ impl Store {
         };
         let retention = Retention::new(settings.retention.clone(), &manifest.blocks);
         let editor = Arc::new(Editor::new(editor_parts, manifest, manifest_is_loaded, epoch));
+        let origin = Origin { writer: writer_id.clone(), epoch };
+        let orphans = Orphans::default();
+        let merger = Arc::new(Merger::start(MergerParts {
+            editor: Arc::clone(&editor),
+            objects: Arc::clone(&components.objects),
+            indexes: Arc::clone(&indexes),
+            views: Arc::clone(&views),
+            clock: Arc::clone(&components.clock),
+            settings: settings.clone(),
+            metrics: metrics.clone(),
+            probe: Arc::clone(&components.probe),
+            budget: budget.clone(),
+            origin: origin.clone(),
+            retention: Arc::clone(&retention),
+            orphans: orphans.clone(),
+        })?);
+        let merges = Arc::new(Notify::new());
+        let (end_merging, closing) = oneshot::channel();
         let deleter = Deleter::new(Arc::clone(&editor), Arc::clone(&views), Arc::clone(&components.clock));
         let sweeper = Sweeper {
             editor: Arc::clone(&editor),
@@ -181,6 +205,8 @@ impl Store {
             kept: Kept { minutes: settings.rollup_minute_retention, hours: settings.rollup_hour_retention },
             metrics: metrics.clone(),
             background: Arc::clone(&background),
+            origin: origin.clone(),
+            orphans,
         };
         let retirer = Arc::new(Retirer {
             db: Arc::clone(&db),
@@ -202,7 +228,7 @@ impl Store {
             db: Arc::clone(&db),
             objects: Arc::clone(&components.objects),
             indexes: Arc::clone(&indexes),
-            editor,
+            editor: Arc::clone(&editor),
             views: Arc::clone(&views),
             clock: components.clock,
             settings: settings.clone(),
@@ -215,6 +241,8 @@ impl Store {
             offloaded: Arc::clone(&offloaded),
             gauges: Arc::clone(&gauges),
             retirer: Arc::clone(&retirer),
+            origin,
+            merges: Arc::clone(&merges),
         };
         let writer = Writer::new(Shared {
             batches: std::sync::Mutex::new(Some(batches)),
@@ -231,6 +259,7 @@ impl Store {
                 views: Arc::clone(&views),
                 objects: components.objects,
                 indexes: Arc::clone(&indexes),
+                editor,
                 writer: writer_id,
                 progress: progress.clone(),
                 retention: Arc::clone(&retention),
@@ -249,6 +278,10 @@ impl Store {
             views,
             threads: start_threads(committer, batches_in, committed_in, spiller, progress)?,
             offloader: tokio::spawn(offloader.run(sealed_in)),
+            merging: tokio::spawn(Arc::clone(&merger).run(merges, closing)),
+            #[cfg(test)]
+            merger,
+            end_merging,
             housekeeping: vec![
                 tokio::spawn(disk.run()),
                 tokio::spawn(retirer.run()),
@@ -267,6 +300,12 @@ impl Store {
     #[must_use]
     pub fn reader(&self) -> Reader {
         self.reader.clone()
+    }
+
+    /// For tests that merge when they want to.
+    #[cfg(test)]
+    pub(crate) fn merger(&self) -> &Merger {
+        &self.merger
     }
 
     /// For whoever may delete traces.
@@ -308,6 +347,7 @@ impl Store {
     pub async fn close(self, deadline: Instant) {
         self.health.close();
         self.writer.disconnect();
+        drop(self.end_merging);
         let threads = tokio::task::spawn_blocking(move || {
             for thread in self.threads {
                 if thread.join().is_err() {
@@ -318,9 +358,11 @@ impl Store {
         if tokio::time::timeout_at(deadline.into(), threads).await.is_err() {
             tracing::warn!("the store did not finish its batches in time; they were not acknowledged");
         }
-        let stop = self.offloader.abort_handle();
-        if tokio::time::timeout_at(deadline.into(), self.offloader).await.is_err() {
-            stop.abort();
+        for task in [self.merging, self.offloader] {
+            let stop = task.abort_handle();
+            if tokio::time::timeout_at(deadline.into(), task).await.is_err() {
+                stop.abort();
+            }
         }
         for task in self.housekeeping {
             task.abort();

@@ -24,7 +24,8 @@ pub enum Point {
     WindowsRetired,
     /// A merged block is in the object store; no manifest names it.
     MergedPut,
-    /// The manifest names the merged block instead of its inputs; the inputs are still in the object store.
+    /// The manifest names the merged block instead of its inputs, or blocks have left it by age or bytes; all of them are
+    /// still in the object store.
     MergeCommitted,
     /// The manifest names one rollup instead of those that went into it.
     RollupsJoined,

@@ -45,6 +45,19 @@ pub struct Settings {
     pub retry_pause_min: Duration,
     /// The longest such pause.
     pub retry_pause_max: Duration,
+    /// How often the store looks for blocks to merge, beside after each offload.
+    pub merge_interval: Duration,
+    /// Blocks of about one size and the same days from which on they are merged.
+    pub merge_inputs_min: usize,
+    /// Size of a merged block at most, about.
+    pub merge_block_bytes_max: u64,
+    /// How long objects stay after the manifest ceased to name them: longer than any query, and than other nodes take to
+    /// read the manifest again.
+    pub orphan_grace: Duration,
+    /// How long spans stay in the cold tier, from their end; block by block. `None`: for ever.
+    pub cold_retention: Option<Duration>,
+    /// Bytes of this writer's blocks that stay in the cold tier; the oldest go first. `None`: all.
+    pub cold_bytes_max: Option<u64>,
 }
 
 impl Settings {
@@ -68,6 +81,12 @@ impl Settings {
             rollup_hour_retention: Duration::from_secs(90 * 86_400),
             retry_pause_min: Duration::from_millis(200),
             retry_pause_max: Duration::from_secs(10),
+            merge_interval: Duration::from_secs(30),
+            merge_inputs_min: 8,
+            merge_block_bytes_max: 256 << 20,
+            orphan_grace: Duration::from_secs(15 * 60),
+            cold_retention: None,
+            cold_bytes_max: None,
         }
     }
 

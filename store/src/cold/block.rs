@@ -1,6 +1,7 @@
 //! What the manifest says about one block.
 
 use std::fmt;
+use std::str::FromStr;
 
 use bytes::Bytes;
 use proto::{TraceId, UnixNanos};
@@ -21,17 +22,15 @@ impl BlockId {
         Self(ulid::Ulid::new())
     }
 
-    /// When it was made, by the system's clock, Unix nanoseconds.
-    fn created_unix_nano(self) -> i64 {
-        i64::try_from(self.0.timestamp_ms()).unwrap_or(i64::MAX).saturating_mul(1_000_000)
+    /// When it was made, by the system's clock, to the millisecond.
+    pub(crate) fn made_at(self) -> UnixNanos {
+        UnixNanos::from_system(self.0.datetime())
     }
-}
 
-impl std::str::FromStr for BlockId {
-    type Err = ulid::DecodeError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        ulid::Ulid::from_string(text).map(Self)
+    /// As if made at another time.
+    #[cfg(test)]
+    pub(crate) fn generate_at(time: UnixNanos) -> Self {
+        Self(ulid::Ulid::from_parts(time.as_u64() / 1_000_000, ulid::Ulid::new().random()))
     }
 }
 
@@ -39,6 +38,24 @@ impl fmt::Display for BlockId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+impl FromStr for BlockId {
+    type Err = ulid::DecodeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        ulid::Ulid::from_string(text).map(Self)
+    }
+}
+
+/// Who makes a block: what a later start of the program needs to know to tell blocks that nobody will ever commit from
+/// those that are about to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// The writer.
+    pub(crate) writer: String,
+    /// Which start of the program on the writer's data folder, counted from 1.
+    pub(crate) epoch: u32,
 }
 
 /// One block: where it is and what it can hold. Everything needed to decide that a block need not be read.
@@ -58,7 +75,7 @@ pub struct BlockEntry {
     /// CRC-32 of all that lies behind the row groups; blocks of format version 1 have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index_crc32: Option<u32>,
-    /// Windows of the writer whose spans it holds.
+    /// Windows of the writer that together have all of its spans; none when some are in no window that is known.
     pub windows: Vec<u64>,
     /// Spans.
     pub spans: u64,
@@ -84,15 +101,21 @@ pub struct BlockEntry {
 
 impl BlockEntry {
     /// The entry of a block that was just encoded, under a new name, with the bytes to put there.
-    pub(crate) fn of_new(block: EncodedBlock, windows: Vec<u64>) -> (Self, Bytes) {
+    pub(crate) fn of_new(origin: &Origin, block: EncodedBlock, windows: Vec<u64>) -> (Self, Bytes) {
         let id = BlockId::generate();
+        let path = paths::block(origin, id, block.start_min);
+        Self::of_named(id, path.as_ref(), block, windows)
+    }
+
+    /// The entry of a block that was just encoded, with those of its bytes that are not at `path` yet.
+    pub(crate) fn of_named(id: BlockId, path: &str, block: EncodedBlock, windows: Vec<u64>) -> (Self, Bytes) {
         let entry = Self {
             id,
-            path: paths::block(id, block.start_min).to_string(),
-            bytes: block.bytes.len() as u64,
+            path: path.to_owned(),
+            bytes: block.size,
             index_offset: block.index_offset,
             footer_offset: Some(block.footer_offset),
-            index_crc32: Some(checksum::of(&block.bytes[block.index_offset as usize..])),
+            index_crc32: Some(checksum::of(block.index())),
             windows,
             spans: block.spans,
             traces: block.traces,
@@ -109,7 +132,7 @@ impl BlockEntry {
     /// When all of its spans had arrived, or later.
     pub(crate) fn received(&self) -> UnixNanos {
         let told = self.retention.as_ref().map(|told| told.received);
-        UnixNanos::from_i64(told.unwrap_or_else(|| self.id.created_unix_nano()))
+        told.map_or_else(|| self.id.made_at(), UnixNanos::from_i64)
     }
 
     /// When a rule may drop something of it, Unix nanoseconds.

@@ -30,7 +30,7 @@ use crate::window::intern::TextId;
 
 /// Attribute keys that may get a column of their own in one block, the most frequent first. Each costs about 100 bytes
 /// of footer per row group.
-const ATTRIBUTE_COLUMNS_MAX: usize = 128;
+pub(crate) const ATTRIBUTE_COLUMNS_MAX: usize = 128;
 
 /// A key gets a column when at least one row in this many has it.
 const ATTRIBUTE_COLUMN_SHARE: usize = 100;

@@ -211,6 +211,18 @@ impl BlockIndexes {
         Ok(())
     }
 
+    /// Forgets all blocks but those for which `stays`. Readers that still need one read it from the block again.
+    pub(crate) fn retain(&self, stays: impl Fn(BlockId) -> bool) -> Result<(), Error> {
+        for key in self.db.block_index_keys()? {
+            let id = key.get(1..).and_then(|id| id.parse().ok());
+            if id.is_none_or(|id| !stays(id)) {
+                self.db.remove_block_index(&key)?;
+                id.map(|id| (self.locators.remove(&id), self.footers.remove(&id)));
+            }
+        }
+        Ok(())
+    }
+
     /// Memory that locators and footers take, in bytes.
     pub(crate) fn memory_bytes(&self) -> (u64, u64) {
         (self.locators.weight(), self.footers.weight())

@@ -20,6 +20,7 @@ pub(crate) mod schema;
 pub(crate) mod sieve;
 pub(crate) mod writer;
 
+pub(crate) use block::Origin;
 pub use block::{BlockEntry, BlockId};
 pub(crate) use index::BlockIndexes;
 pub(crate) use writer::{Effort, EncodedBlock};

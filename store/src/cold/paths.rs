@@ -2,25 +2,49 @@
 //!
 //! | path | object |
 //! |---|---|
-//! | `tenant=default/spans/<yyyy-mm-dd>/<block id>.parquet` | a block; the day is that of its first span |
-//! | `tenant=default/rollups/<yyyy-mm-dd>/<ULID>.parquet` | a rollup; the day is that of its first row |
+//! | `tenant=default/spans/<yyyy-mm-dd>/<writer id>-<start>-<block id>.parquet` | a block; the day is that of its first span, the start is counted by [`Origin`] in 8 hexadecimal digits |
+//! | `tenant=default/rollups/<yyyy-mm-dd>/<writer id>-<start>-<ULID>.parquet` | a rollup; the day is that of its first row |
 //! | `tenant=default/manifest/<writer id>/<number, 20 digits>.json` | a manifest |
 
 use object_store::path::Path;
 
 use super::BlockId;
+use super::block::Origin;
 
 /// There is one data set so far; its name is in the paths so that further ones need no move.
 const TENANT: &str = "tenant=default";
 
+const SPANS: &str = "spans";
+const ROLLUPS: &str = "rollups";
+
 /// Where a block goes.
-pub(crate) fn block(id: BlockId, start_unix_nano: i64) -> Path {
-    Path::from(format!("{TENANT}/spans/{}/{id}.parquet", day(start_unix_nano)))
+pub(crate) fn block(origin: &Origin, id: BlockId, start_unix_nano: i64) -> Path {
+    data(SPANS, origin, id, start_unix_nano)
+}
+
+/// Where all blocks and all rollups are.
+pub(crate) fn all_data() -> [Path; 2] {
+    [SPANS, ROLLUPS].map(|kind| Path::from(format!("{TENANT}/{kind}")))
+}
+
+fn data(kind: &str, origin: &Origin, id: BlockId, start_unix_nano: i64) -> Path {
+    let Origin { writer, epoch } = origin;
+    Path::from(format!("{TENANT}/{kind}/{}/{writer}-{epoch:08x}-{id}.parquet", day(start_unix_nano)))
+}
+
+/// Whose block or rollup a path is, and which; `None` for anything else, those of before paths told the writer among them.
+pub(crate) fn parse_data(path: &Path) -> Option<(Origin, BlockId)> {
+    let (kind, rest) = path.as_ref().strip_prefix(TENANT)?.strip_prefix('/')?.split_once('/')?;
+    let (_, file) = rest.split_once('/').filter(|_| [SPANS, ROLLUPS].contains(&kind))?;
+    let (rest, id) = file.strip_suffix(".parquet")?.rsplit_once('-')?;
+    let (writer, epoch) = rest.rsplit_once('-')?;
+    let epoch = u32::from_str_radix(epoch, 16).ok()?;
+    Some((Origin { writer: writer.to_owned(), epoch }, id.parse().ok()?))
 }
 
 /// Where a rollup goes.
-pub(crate) fn rollup(id: BlockId, start_unix_nano: i64) -> Path {
-    Path::from(format!("{TENANT}/rollups/{}/{id}.parquet", day(start_unix_nano)))
+pub(crate) fn rollup(origin: &Origin, id: BlockId, start_unix_nano: i64) -> Path {
+    data(ROLLUPS, origin, id, start_unix_nano)
 }
 
 fn day(unix_nano: i64) -> String {
@@ -33,6 +57,11 @@ pub(crate) fn manifests() -> Path {
     Path::from(format!("{TENANT}/manifest"))
 }
 
+/// Where the manifests of one writer are.
+pub(crate) fn manifests_of(writer: &str) -> Path {
+    Path::from(format!("{TENANT}/manifest/{writer}"))
+}
+
 /// Where one manifest is.
 pub(crate) fn manifest(writer: &str, number: u64) -> Path {
     Path::from(format!("{TENANT}/manifest/{writer}/{number:020}.json"))
@@ -41,6 +70,11 @@ pub(crate) fn manifest(writer: &str, number: u64) -> Path {
 /// A name under the writer's prefix that no manifest has, to try conditional puts on.
 pub(crate) fn probe(writer: &str, id: BlockId) -> Path {
     Path::from(format!("{TENANT}/manifest/{writer}/probe-{id}"))
+}
+
+/// Whether a path is one that [`probe`] gave.
+pub(crate) fn is_probe(path: &Path) -> bool {
+    path.filename().is_some_and(|file| file.starts_with("probe-"))
 }
 
 /// Writer and number of a manifest's path; `None` for anything else.
@@ -71,22 +105,32 @@ mod tests {
 
     #[test]
     fn paths_round_trip() {
+        let origin = Origin { writer: "01J".to_owned(), epoch: 0x1f };
+        let id = BlockId::generate();
+        assert_eq!(parse_data(&block(&origin, id, 0)), Some((origin.clone(), id)));
+        assert_eq!(parse_data(&rollup(&origin, id, 0)), Some((origin.clone(), id)));
+        assert_eq!(parse_data(&Path::from(format!("tenant=default/spans/2026-11-23/{id}.parquet"))), None);
+        assert_eq!(parse_data(&manifest("01J", 42)), None);
+        assert!(is_probe(&probe("01J", id)) && !is_probe(&manifest("01J", 42)));
         assert_eq!(parse_manifest(&manifest("01J", 42)), Some(("01J".to_owned(), 42)));
         assert_eq!(parse_manifest(&probe("01J", BlockId::generate())), None);
-        assert_eq!(parse_manifest(&block(BlockId::generate(), 0)), None);
+        assert_eq!(parse_manifest(&block(&origin, id, 0)), None);
     }
 
     #[test]
     fn blocks_lie_under_their_day() {
         let id = BlockId::generate();
+        let origin = Origin { writer: "01J".to_owned(), epoch: 0x1f };
         for (nanos, day) in [
             (0, "1970-01-01"),
             (951_782_400_000_000_000, "2000-02-29"),
             (1_795_477_000_000_000_000, "2026-11-23"),
             (i64::MAX, "2262-04-11"),
         ] {
-            assert_eq!(block(id, nanos).as_ref(), format!("tenant=default/spans/{day}/{id}.parquet"));
-            assert_eq!(rollup(id, nanos).as_ref(), format!("tenant=default/rollups/{day}/{id}.parquet"));
+            let expected = format!("tenant=default/spans/{day}/01J-0000001f-{id}.parquet");
+            assert_eq!(block(&origin, id, nanos).as_ref(), expected);
+            let expected = format!("tenant=default/rollups/{day}/01J-0000001f-{id}.parquet");
+            assert_eq!(rollup(&origin, id, nanos).as_ref(), expected);
         }
     }
 }

@@ -128,7 +128,7 @@ fn verify(
 }
 
 /// Where a row group's columns lie.
-fn byte_range(footer: &Footer, row_group: usize, columns: Option<&[&str]>) -> Range<u64> {
+pub(crate) fn byte_range(footer: &Footer, row_group: usize, columns: Option<&[&str]>) -> Range<u64> {
     place_of(footer.metadata.metadata().row_group(row_group), columns)
 }
 

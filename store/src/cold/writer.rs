@@ -32,8 +32,10 @@ pub(crate) enum Effort {
 
 /// A block before it has a name.
 pub(crate) struct EncodedBlock {
-    /// The Parquet file.
+    /// The Parquet file, without what [`BlockWriter::take_written`] gave.
     pub(crate) bytes: Vec<u8>,
+    /// Bytes of the whole file.
+    pub(crate) size: u64,
     /// Where in the file the row groups end and the locator begins.
     pub(crate) index_offset: u64,
     /// Where in the file the locator ends and the footer begins.
@@ -47,9 +49,19 @@ pub(crate) struct EncodedBlock {
     pub(crate) trace_id_max: TraceId,
 }
 
+impl EncodedBlock {
+    /// All that lies behind the row groups.
+    pub(crate) fn index(&self) -> &[u8] {
+        let taken = self.size - self.bytes.len() as u64;
+        &self.bytes[(self.index_offset - taken) as usize..]
+    }
+}
+
 /// A block as it is written.
 pub(crate) struct BlockWriter {
     writer: ArrowWriter<Vec<u8>>,
+    /// Bytes that were taken.
+    taken: u64,
     facts: Facts,
 }
 
@@ -59,7 +71,7 @@ impl BlockWriter {
         let properties = schema::writer_properties(plain, effort);
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(Vec::new(), columns, options)?;
-        Ok(Self { writer, facts: Facts::default() })
+        Ok(Self { writer, taken: 0, facts: Facts::default() })
     }
 
     /// Adds a row group of at most [`schema::ROW_GROUP_ROWS`] rows, sorted by trace id, none before those of the row
@@ -81,7 +93,8 @@ impl BlockWriter {
         for row_group in self.writer.flushed_row_groups().iter().skip(self.facts.checksums.len()) {
             let of_columns = |columns: Option<&[&str]>| {
                 let place = reader::place_of(row_group, columns);
-                bytes.get(place.start as usize..place.end as usize).map(checksum::of)
+                let within = (place.start - self.taken) as usize..(place.end - self.taken) as usize;
+                bytes.get(within).map(checksum::of)
             };
             let checksums = of_columns(Some(&schema::SEARCH_COLUMNS)).zip(of_columns(None));
             let (search, whole) = checksums.ok_or_else(|| Error::Block("a row group lies nowhere".to_owned()))?;
@@ -90,14 +103,17 @@ impl BlockWriter {
         Ok(())
     }
 
-    /// Bytes written so far.
-    pub(crate) fn bytes_written(&self) -> usize {
-        self.writer.bytes_written()
+    /// The next bytes of the file, so that not all of it need be in memory.
+    pub(crate) fn take_written(&mut self) -> Result<Vec<u8>, Error> {
+        self.writer.sync().map_err(|error| Error::Block(format!("writing a block: {error}")))?;
+        let written = std::mem::take(self.writer.inner_mut());
+        self.taken += written.len() as u64;
+        Ok(written)
     }
 
     /// Completes the file; `None` when it has no rows.
     pub(crate) fn finish(self) -> Result<Option<EncodedBlock>, Error> {
-        let Self { mut writer, mut facts } = self;
+        let Self { mut writer, taken, mut facts } = self;
         let Some(trace_ids) = facts.row_groups.first().map(|first| first.0).zip(facts.last) else { return Ok(None) };
         let index_offset = writer.bytes_written() as u64;
         let traces = facts.hashes.len() as u64;
@@ -116,8 +132,10 @@ impl BlockWriter {
         for (key, value) in pairs {
             writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
         }
+        let bytes = writer.into_inner()?;
         Ok(Some(EncodedBlock {
-            bytes: writer.into_inner()?,
+            size: taken + bytes.len() as u64,
+            bytes,
             index_offset,
             footer_offset,
             spans: facts.spans,

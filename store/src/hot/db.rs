@@ -107,6 +107,19 @@ impl HotDb {
         Ok(self.rocks.delete_cf_opt(&self.family(BLOCK_INDEXES)?, key, &unlogged())?)
     }
 
+    /// The keys of all copies of parts of block indexes.
+    pub(crate) fn block_index_keys(&self) -> Result<Vec<String>, Error> {
+        let mut keys = Vec::new();
+        let mut iterator = self.rocks.raw_iterator_cf(&self.family(BLOCK_INDEXES)?);
+        iterator.seek_to_first();
+        while let Some(key) = iterator.key() {
+            keys.push(String::from_utf8_lossy(key).into_owned());
+            iterator.next();
+        }
+        iterator.status()?;
+        Ok(keys)
+    }
+
     /// Makes room for a window.
     pub(crate) fn create_window(&self, id: WindowId) -> Result<(), Error> {
         Ok(self.rocks.create_cf(window_name(id), &window_options(&self.cache))?)

@@ -111,6 +111,29 @@ impl ManifestStore {
         Ok(())
     }
 
+    /// Removes what earlier starts of the program left: all but the newest manifests, and probes. Gives how many objects.
+    pub(crate) async fn sweep(&self) -> Result<usize, Error> {
+        let (mut numbers, mut gone) = (BTreeSet::new(), Vec::new());
+        let mut objects = self.objects.list(Some(&paths::manifests_of(&self.writer)));
+        while let Some(object) = objects.try_next().await? {
+            match paths::parse_manifest(&object.location) {
+                Some((_, number)) => drop(numbers.insert(number)),
+                None if paths::is_probe(&object.location) => gone.push(object.location),
+                None => {}
+            }
+        }
+        // One more than are kept behind the newest.
+        let old = numbers.into_iter().rev().skip(OLD_MANIFESTS_KEPT + 1);
+        gone.extend(old.map(|number| paths::manifest(&self.writer, number)));
+        for path in &gone {
+            match self.objects.delete(path).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(gone.len())
+    }
+
     /// What is left behind is only untidy, so a failure is not passed on.
     async fn remove_old(&self, newest: u64) {
         let old = {

@@ -33,6 +33,8 @@ pub(crate) struct Editor {
     views: Arc<Views>,
     metrics: Metrics,
     probe: Arc<dyn Probe>,
+    /// Numbers of this start of the program begin here.
+    first_number: u64,
     state: Mutex<State>,
 }
 
@@ -70,6 +72,7 @@ impl Editor {
             views,
             metrics,
             probe,
+            first_number: next_number,
             state: Mutex::new(State { manifest, is_loaded, next_number }),
         }
     }
@@ -120,6 +123,20 @@ impl Editor {
             other => other?,
         }
         Ok(manifest)
+    }
+
+    /// Whether this start of the program has committed a manifest. Until then one of an earlier start, whose put the object
+    /// store carries out late, may still become the newest.
+    pub(crate) async fn has_committed(&self) -> bool {
+        self.state.lock().await.manifest.number >= self.first_number
+    }
+
+    /// Removes what earlier starts left of this writer's manifests, see [`ManifestStore::sweep`].
+    ///
+    /// # Errors
+    /// When the object store does not answer.
+    pub(crate) async fn sweep_manifests(&self) -> Result<usize, Error> {
+        self.store.sweep().await
     }
 
     /// Learns what other writers committed.

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use commit::ManifestStore;
 pub(crate) use editor::{Editor, EditorParts};
 
-use crate::cold::BlockEntry;
+use crate::cold::{BlockEntry, BlockId};
 use crate::delete::Delete;
 use crate::hot::db::WindowId;
 use crate::rollup::RollupEntry;
@@ -90,6 +90,33 @@ impl Manifest {
     pub(crate) fn objects(&self) -> impl Iterator<Item = &str> {
         let blocks = self.blocks.iter().map(|block| block.path.as_str());
         blocks.chain(self.rollups.iter().map(|rollup| rollup.path.as_str()))
+    }
+}
+
+impl Manifest {
+    /// With `merged` in the place of the blocks that it was made of, or nothing if no span was left of them; `None` when one
+    /// of them is not there any more.
+    pub(crate) fn with_merged(&self, inputs: &[BlockId], merged: Option<&Arc<BlockEntry>>) -> Option<Self> {
+        let is_input = |block: &Arc<BlockEntry>| inputs.contains(&block.id);
+        if self.blocks.iter().filter(|block| is_input(block)).count() != inputs.len() {
+            return None;
+        }
+        let mut next = self.clone();
+        next.version = VERSION;
+        let first = next.blocks.iter().position(is_input)?;
+        next.blocks.retain(|block| !is_input(block));
+        if let Some(merged) = merged {
+            next.blocks.insert(first, Arc::clone(merged));
+        }
+        Some(next)
+    }
+
+    /// Without some blocks; `None` when it has none of them.
+    pub(crate) fn without(&self, blocks: &[BlockId]) -> Option<Self> {
+        let mut next = self.clone();
+        next.version = VERSION;
+        next.blocks.retain(|block| !blocks.contains(&block.id));
+        (next.blocks.len() < self.blocks.len()).then_some(next)
     }
 }
 

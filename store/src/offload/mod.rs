@@ -29,7 +29,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use self::retire::Retirer;
 use crate::background::Background;
 use crate::clock::Clock;
-use crate::cold::{BlockEntry, BlockIndexes, EncodedBlock, complete, encode};
+use crate::cold::{BlockEntry, BlockIndexes, EncodedBlock, Origin, complete, encode};
 use crate::delete::Sweeper;
 use crate::health::Health;
 use crate::hot::{HotDb, HotWindow, index, lookup};
@@ -44,7 +44,7 @@ use crate::window::LiveWindow;
 use crate::{Error, Settings};
 
 /// Blocks from this size on are put in parts, so that a slow or torn connection costs one part.
-const MULTIPART_BYTES: usize = 16 << 20;
+pub(crate) const MULTIPART_BYTES: usize = 16 << 20;
 
 /// How often it is looked whether deleted traces are gone.
 const FORGET_INTERVAL: Duration = Duration::from_secs(60);
@@ -68,6 +68,10 @@ pub(crate) struct Offloader {
     pub(crate) sweeper: Sweeper,
     /// Told after each window.
     pub(crate) offloaded: Arc<Notify>,
+    /// Who makes its blocks.
+    pub(crate) origin: Origin,
+    /// Told too: there may be enough blocks to merge.
+    pub(crate) merges: Arc<Notify>,
 }
 
 /// What becomes of a window.
@@ -140,6 +144,7 @@ impl Offloader {
         self.metrics.windows_waiting.dec();
         self.metrics.offload_seconds.observe(started.elapsed().as_secs_f64());
         self.offloaded.notify_one();
+        self.merges.notify_one();
         self.retirer.retire();
         Ok(())
     }
@@ -176,7 +181,7 @@ impl Offloader {
     }
 
     async fn put(&self, block: EncodedBlock, sieve: RetentionSieve, window: &HotWindow) -> Result<BlockEntry, Error> {
-        let (mut entry, bytes) = BlockEntry::of_new(block, vec![window.id]);
+        let (mut entry, bytes) = BlockEntry::of_new(&self.origin, block, vec![window.id]);
         entry.retention = Some(sieve.finish(entry.bytes as f64 / entry.spans as f64));
         self.retry("putting a block", || put_block(&*self.objects, &entry, bytes.clone())).await?;
         self.probe.reached(Point::BlockPut);
@@ -192,7 +197,7 @@ impl Offloader {
     }
 
     async fn put_rollup(&self, rollup: &Rollup, bytes: Bytes) -> Result<Option<RollupEntry>, Error> {
-        let entry = rollup::compactor::entry_of_new(rollup, &bytes, 1, self.clock.now().as_i64());
+        let entry = rollup::compactor::entry_of_new(&self.origin, rollup, &bytes, 1, self.clock.now().as_i64());
         if let Some(entry) = &entry {
             let path = Path::from(entry.path.as_str());
             self.retry("putting a rollup", || put_object(&*self.objects, &path, bytes.clone())).await?;

@@ -10,7 +10,7 @@ mod scan;
 mod search;
 mod spilled;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod trace;
 
 use std::sync::Arc;
@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::cold::catalog::Catalog;
 use crate::cold::{BlockEntry, BlockIndexes, encode};
 use crate::inspect::Inspector;
+use crate::manifest::Editor;
 use crate::metrics::Metrics;
 use crate::progress::Progress;
 use crate::retention::{DryRun, Retention, RetentionReport};
@@ -42,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) views: Arc<Views>,
     pub(crate) objects: Arc<dyn ObjectStore>,
     pub(crate) indexes: Arc<BlockIndexes>,
+    /// Knows when other nodes have replaced blocks.
+    pub(crate) editor: Arc<Editor>,
     /// This node among the writers of the bucket.
     pub(crate) writer: String,
     pub(crate) progress: Progress,
@@ -73,7 +76,14 @@ impl Reader {
     /// When a tier cannot be read.
     pub async fn trace(&self, id: TraceId) -> Result<Vec<Span>, Error> {
         self.shared.progress.catch_up().await;
-        self.shared.trace(&self.shared.views.load(), id).await
+        let view = self.shared.views.load();
+        match self.shared.trace(&view, id).await {
+            Err(error) => {
+                let view = self.shared.after(error).await?;
+                self.shared.trace(&view, id).await
+            }
+            answer => answer,
+        }
     }
 
     /// The traces that match, in exact order.
@@ -82,7 +92,14 @@ impl Reader {
     /// When a tier cannot be read.
     pub async fn search(&self, request: &SearchRequest) -> Result<SearchResult, Error> {
         self.shared.progress.catch_up().await;
-        self.shared.search(request).await
+        let view = self.shared.views.load();
+        match self.shared.search(&view, request).await {
+            Err(error) => {
+                let view = self.shared.after(error).await?;
+                self.shared.search(&view, request).await
+            }
+            answer => answer,
+        }
     }
 
     /// How many spans there were and how long they took, by service, name, kind and root, over all that was ever received: what
@@ -92,7 +109,14 @@ impl Reader {
     /// When a tier cannot be read.
     pub async fn rollups(&self, request: &RollupRequest) -> Result<Rollups, Error> {
         self.shared.progress.catch_up().await;
-        self.shared.rollups(request).await
+        let view = self.shared.views.load();
+        match self.shared.rollups(&view, request).await {
+            Err(error) => {
+                let view = self.shared.after(error).await?;
+                self.shared.rollups(&view, request).await
+            }
+            answer => answer,
+        }
     }
 
     /// All services, by name. A span that was sent twice, in two windows, counts twice here, and spans of deleted traces count
@@ -103,20 +127,13 @@ impl Reader {
     pub async fn services(&self) -> Result<Vec<ServiceSummary>, Error> {
         self.shared.progress.catch_up().await;
         let view = self.shared.views.load();
-        let mut catalog = Catalog::default();
-        for window in &view.live {
-            let columns = window.read();
-            let stays = |row: &usize| !view.deleted.contains(columns.traces.id_of_row(*row));
-            catalog.merge(&match view.deleted.is_empty() {
-                true => encode::catalog(&columns, 0..columns.len()),
-                false => encode::catalog(&columns, (0..columns.len()).filter(stays)),
-            });
+        match self.shared.services(&view).await {
+            Err(error) => {
+                let view = self.shared.after(error).await?;
+                self.shared.services(&view).await
+            }
+            answer => answer,
         }
-        catalog.merge(&spilled::catalog(&view.spilled).await?);
-        for block in blocks(&view) {
-            catalog.merge(&self.shared.indexes.footer(block).await?.catalog);
-        }
-        Ok(catalog.into_summaries())
     }
 
     /// The retention rules in force, and what each did with spans since the store was opened.
@@ -134,6 +151,39 @@ impl Reader {
         let now = shared.clock.now();
         let since = now.saturating_add(back_nanos.saturating_neg());
         shared.retention.dry_run(&shared.views.load(), &shared.objects, &shared.indexes, since, now).await
+    }
+}
+
+impl Shared {
+    /// The view with which to ask once more, when `error` says that an object is gone: it was merged, or left by age,
+    /// longer ago than [`crate::Settings::orphan_grace`].
+    async fn after(&self, error: Error) -> Result<Arc<View>, Error> {
+        let Error::Cold(cause) = &error else { return Err(error) };
+        let object_store::Error::NotFound { path, .. } = &**cause else { return Err(error) };
+        self.editor.refresh().await?;
+        let newer = self.views.load();
+        if newer.manifests.values().flat_map(|manifest| manifest.objects()).any(|named| path.ends_with(named)) {
+            let why = "the manifest names it, and the object store does not have it".to_owned();
+            return Err(Error::Corrupt { what: format!("object {path}"), why });
+        }
+        Ok(newer)
+    }
+
+    async fn services(&self, view: &View) -> Result<Vec<ServiceSummary>, Error> {
+        let mut catalog = Catalog::default();
+        for window in &view.live {
+            let columns = window.read();
+            let stays = |row: &usize| !view.deleted.contains(columns.traces.id_of_row(*row));
+            catalog.merge(&match view.deleted.is_empty() {
+                true => encode::catalog(&columns, 0..columns.len()),
+                false => encode::catalog(&columns, (0..columns.len()).filter(stays)),
+            });
+        }
+        catalog.merge(&spilled::catalog(&view.spilled).await?);
+        for block in blocks(view) {
+            catalog.merge(&self.indexes.footer(block).await?.catalog);
+        }
+        Ok(catalog.into_summaries())
     }
 }
 

@@ -25,10 +25,9 @@ const ROWS_MAX: usize = 10_000;
 const ALL_TIMES: i64 = 0;
 
 impl Shared {
-    pub(super) async fn rollups(&self, request: &RollupRequest) -> Result<Rollups, Error> {
-        let view = self.views.load();
+    pub(super) async fn rollups(&self, view: &Arc<View>, request: &RollupRequest) -> Result<Rollups, Error> {
         let live = {
-            let view = Arc::clone(&view);
+            let view = Arc::clone(view);
             let count = move || of_windows(&view);
             tokio::task::spawn_blocking(count)
                 .await

@@ -34,11 +34,10 @@ struct Sources<'a> {
 }
 
 impl Shared {
-    pub(super) async fn search(&self, request: &SearchRequest) -> Result<SearchResult, Error> {
-        let view = self.views.load();
-        let (inside, outside) = Sources::partition(&view, request);
+    pub(super) async fn search(&self, view: &Arc<View>, request: &SearchRequest) -> Result<SearchResult, Error> {
+        let (inside, outside) = Sources::partition(view, request);
         let mut candidates = Candidates::default();
-        for folded in self.scan(&view, &inside, request).await? {
+        for folded in self.scan(view, &inside, request).await? {
             candidates.add(folded, true);
         }
         let mut ids: Vec<TraceId> = candidates.matched();
@@ -62,7 +61,7 @@ impl Shared {
             let summary = candidates.summary(id);
             traces.push(match candidates.may_repeat_spans(id) {
                 false => summary,
-                true => self.count_once(&view, summary).await?,
+                true => self.count_once(view, summary).await?,
             });
         }
         Ok(SearchResult { traces, total })

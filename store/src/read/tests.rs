@@ -18,21 +18,21 @@ use crate::{Components, PreparedRequest, Settings, Store};
 
 mod spilled;
 
-fn attribute(key: &str, value: Wire) -> WireKeyValue {
+pub(crate) fn attribute(key: &str, value: Wire) -> WireKeyValue {
     WireKeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..WireKeyValue::default() }
 }
 
-fn text(text: &str) -> Wire {
+pub(crate) fn text(text: &str) -> Wire {
     Wire::StringValue(text.to_owned())
 }
 
-fn trace_id(number: u64) -> TraceId {
+pub(crate) fn trace_id(number: u64) -> TraceId {
     // Spread over the id space, as random ids are.
     let spread = (u128::from(number) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
     TraceId::from_bytes(&spread.to_be_bytes()).expect("not zero")
 }
 
-fn plain_span(trace: u64, span_id: u8, parent: u8, start: u64, duration: u64) -> Span {
+pub(crate) fn plain_span(trace: u64, span_id: u8, parent: u8, start: u64, duration: u64) -> Span {
     Span {
         trace_id: trace_id(trace).as_bytes().to_vec(),
         span_id: vec![span_id; 8],
@@ -45,7 +45,7 @@ fn plain_span(trace: u64, span_id: u8, parent: u8, start: u64, duration: u64) ->
 }
 
 /// A span that uses everything OTLP has.
-fn rich_span(trace: u64) -> Span {
+pub(crate) fn rich_span(trace: u64) -> Span {
     let map = KeyValueList { values: vec![attribute("$odd", text("x")), attribute("n", Wire::IntValue(3))] };
     let list = ArrayValue { values: vec![AnyValue { value: Some(text("a")) }, AnyValue { value: None }] };
     Span {
@@ -90,7 +90,7 @@ fn rich_span(trace: u64) -> Span {
     }
 }
 
-fn request(service: &str, spans: Vec<Span>) -> PreparedRequest {
+pub(crate) fn request(service: &str, spans: Vec<Span>) -> PreparedRequest {
     let resource = WireResource {
         attributes: vec![attribute("service.name", text(service)), attribute("host.cpu", Wire::IntValue(4))],
         dropped_attributes_count: 6,
@@ -110,32 +110,32 @@ fn request(service: &str, spans: Vec<Span>) -> PreparedRequest {
     PreparedRequest::new(checked).expect("compresses")
 }
 
-struct Fixture {
-    folder: tempfile::TempDir,
-    objects: Arc<InMemory>,
+pub(crate) struct Fixture {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) objects: Arc<InMemory>,
 }
 
 impl Fixture {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().expect("a folder"), objects: Arc::new(InMemory::new()) }
     }
 
-    fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         let mut settings = Settings::new(self.folder.path().join("hot"));
         settings.window_age_max = Duration::from_secs(3600);
         settings
     }
 
-    async fn open(&self, settings: Settings) -> Store {
+    pub(crate) async fn open(&self, settings: Settings) -> Store {
         Store::open(settings, Components::new(Arc::clone(&self.objects) as _)).await.expect("opens")
     }
 }
 
-async fn close(store: Store) {
+pub(crate) async fn close(store: Store) {
     store.close(Instant::now() + Duration::from_secs(10)).await;
 }
 
-async fn until(what: &str, condition: impl AsyncFn() -> bool) {
+pub(crate) async fn until(what: &str, condition: impl AsyncFn() -> bool) {
     for _ in 0..500 {
         if condition().await {
             return;
@@ -145,7 +145,7 @@ async fn until(what: &str, condition: impl AsyncFn() -> bool) {
     panic!("{what} did not happen in time");
 }
 
-fn any_time() -> SearchRequest {
+pub(crate) fn any_time() -> SearchRequest {
     SearchRequest {
         start: UnixNanos::ZERO,
         end: UnixNanos::MAX,
@@ -160,7 +160,7 @@ fn any_time() -> SearchRequest {
     }
 }
 
-async fn offloaded(reader: &Reader, blocks: usize) {
+pub(crate) async fn offloaded(reader: &Reader, blocks: usize) {
     until("offload", async || {
         let view = reader.shared.views.load();
         super::blocks(&view).count() == blocks && view.live.len() == 1
@@ -168,7 +168,7 @@ async fn offloaded(reader: &Reader, blocks: usize) {
     .await;
 }
 
-fn no_hot(mut settings: Settings) -> Settings {
+pub(crate) fn no_hot(mut settings: Settings) -> Settings {
     settings.hot_bytes_max = 0;
     settings
 }

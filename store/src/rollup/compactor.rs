@@ -23,8 +23,9 @@ use super::{Rollup, RollupEntry, file};
 use crate::Error;
 use crate::background::Background;
 use crate::clock::Clock;
-use crate::cold::{BlockId, paths};
+use crate::cold::{BlockId, Origin, paths};
 use crate::manifest::Editor;
+use crate::merge::Orphans;
 use crate::metrics::Metrics;
 use crate::offload::put_object;
 use crate::points::Point;
@@ -40,6 +41,9 @@ pub(crate) struct Compactor {
     pub(crate) kept: Kept,
     pub(crate) metrics: Metrics,
     pub(crate) background: Arc<Background>,
+    pub(crate) origin: Origin,
+    /// Told of the inputs, to be deleted later.
+    pub(crate) orphans: Orphans,
 }
 
 impl Compactor {
@@ -92,20 +96,32 @@ impl Compactor {
             .await?;
         let offloaded_at = inputs.iter().map(|input| input.offloaded_at).max().unwrap_or_default();
         let windows = inputs.iter().map(|input| input.windows).sum();
-        let Some(entry) = entry_of_new(&rollup, &bytes, windows, offloaded_at) else { return Ok(()) };
+        let Some(entry) = entry_of_new(&self.origin, &rollup, &bytes, windows, offloaded_at) else { return Ok(()) };
         put_object(&*self.objects, &Path::from(entry.path.as_str()), bytes).await?;
-        self.editor.edit(|manifest| manifest.with_joined_rollups(&inputs, entry), |_| {}, Point::RollupsJoined).await?;
+        let manifest = self
+            .editor
+            .edit(|manifest| manifest.with_joined_rollups(&inputs, entry), |_| {}, Point::RollupsJoined)
+            .await?;
+        let is_gone = |input: &&Arc<RollupEntry>| manifest.rollups.iter().all(|rollup| rollup.path != input.path);
+        let gone = inputs.iter().filter(is_gone).map(|input| (None, input.path.clone()));
+        self.orphans.add(gone, self.clock.now());
         self.metrics.rollups_joined.inc_by(inputs.len() as u64);
         Ok(())
     }
 }
 
 /// The manifest's entry of a rollup under a new name; `None` when it has no rows.
-pub(crate) fn entry_of_new(rollup: &Rollup, bytes: &Bytes, windows: u64, offloaded_at: i64) -> Option<RollupEntry> {
+pub(crate) fn entry_of_new(
+    origin: &Origin,
+    rollup: &Rollup,
+    bytes: &Bytes,
+    windows: u64,
+    offloaded_at: i64,
+) -> Option<RollupEntry> {
     let starts = || rollup.rows.iter().map(|row| row.start);
     let (start_min, start_max) = starts().min().zip(starts().max())?;
     Some(RollupEntry {
-        path: paths::rollup(BlockId::generate(), start_min).to_string(),
+        path: paths::rollup(origin, BlockId::generate(), start_min).to_string(),
         bytes: bytes.len() as u64,
         resolution: rollup.resolution,
         rows: rollup.rows.len() as u64,
