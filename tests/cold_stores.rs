@@ -45,6 +45,8 @@ async fn open(objects: &Arc<dyn ObjectStore>, root: Option<PathBuf>, hot: &Path,
     settings.window_spans_max = spans_max;
     settings.hot_bytes_max = 0;
     settings.windows_waiting_max = 1_000;
+    // These tests count requests.
+    settings.merge_inputs_min = usize::MAX;
     let components = Components { local_root: root, ..Components::new(Arc::clone(objects)) };
     Store::open(settings, components).await.expect("opens")
 }

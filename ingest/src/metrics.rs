@@ -83,6 +83,9 @@ impl Metrics {
             in_flight_requests: Gauge::default(),
             in_flight_bytes: Gauge::default(),
         };
+        // What is counted later is 0 until then, and not unknown.
+        let (limit, priority) = (store::pressure::Limit::InFlightBytes.name(), "any");
+        drop(metrics.refused.get_or_create(&RefusedLabels { limit, priority }));
         registry.register(REQUESTS, "Export requests answered, by transport and outcome", metrics.requests.clone());
         registry.register(
             REQUEST_DURATION,

@@ -181,8 +181,10 @@ mod tests {
 
     #[test]
     fn enough_of_one_size_and_day_are_merged() {
+        /// What it is, the bytes and days of each block, and which of them are merged.
+        type Case<'a> = (&'a str, &'a [(u64, (i64, i64))], &'a [usize]);
         let today = (9, 9);
-        let cases: [(&str, &[(u64, (i64, i64))], &[usize]); 9] = [
+        let cases: [Case<'_>; 9] = [
             ("nothing", &[], &[]),
             ("too few", &[(2 * MB, today); 3], &[]),
             ("enough", &[(2 * MB, today); 4], &[0, 1, 2, 3]),

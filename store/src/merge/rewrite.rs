@@ -180,7 +180,7 @@ impl Slices {
             let arrays: Vec<&ArrayRef> = batches.iter().map(|batch| &batch[column]).collect();
             carried.push(gather(field.data_type(), &arrays, &places)?);
         }
-        let batch = self.unified.assemble(family::key_columns(&rows)?, carried)?;
+        let batch = self.unified.assemble(&family::key_columns(&rows)?, carried)?;
         let Some(stays) = sieve.sift(&batch)? else { return Ok(batch) };
         let stays = all_known(&stays);
         let batch = filter_record_batch(&batch, &stays)?;
@@ -188,7 +188,7 @@ impl Slices {
         rows.retain(|_| flags.next().unwrap_or_default());
         // Parents may have gone, and the first span of a trace.
         let carried = self.unified.carried().iter().filter_map(|field| batch.column_by_name(field.name()).cloned());
-        self.unified.assemble(family::key_columns(&rows)?, carried.collect())
+        self.unified.assemble(&family::key_columns(&rows)?, carried.collect())
     }
 }
 

@@ -182,7 +182,7 @@ impl Unified {
     }
 
     /// Rows of the new block, from its key columns and the carried ones.
-    pub(super) fn assemble(&self, keys: KeyColumns, carried: Vec<ArrayRef>) -> Result<RecordBatch, Error> {
+    pub(super) fn assemble(&self, keys: &KeyColumns, carried: Vec<ArrayRef>) -> Result<RecordBatch, Error> {
         let mut carried = carried.into_iter();
         let mut columns = Vec::with_capacity(self.schema.fields().len());
         for field in self.schema.fields() {

@@ -123,6 +123,8 @@ impl Fixture {
     pub(crate) fn settings(&self) -> Settings {
         let mut settings = Settings::new(self.folder.path().join("hot"));
         settings.window_age_max = Duration::from_secs(3600);
+        // These tests count blocks.
+        settings.merge_inputs_min = usize::MAX;
         settings
     }
 

@@ -167,6 +167,10 @@ impl Retention {
 
     /// Adds the metrics to `registry`.
     pub(crate) fn register(&self, registry: &mut Registry) {
+        // What is counted later is 0 until then, and not unknown.
+        for rule in self.policy.rules() {
+            let _ = self.counts.of(rule.name());
+        }
         self.counts.register(registry);
     }
 
