@@ -47,7 +47,7 @@ pub struct Settings {
     pub retry_pause_max: Duration,
     /// How often the store looks for blocks to merge, beside after each offload.
     pub merge_interval: Duration,
-    /// Blocks of about one size and the same days from which on they are merged.
+    /// Blocks of about one size and the same days from which on they are merged; `usize::MAX`: never.
     pub merge_inputs_min: usize,
     /// Size of a merged block at most, about.
     pub merge_block_bytes_max: u64,

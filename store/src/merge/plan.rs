@@ -60,7 +60,8 @@ pub(crate) fn merge(
         days.entry(Days::of(block)).or_default().push(block);
     }
     let of_tier = || tiers.values().find_map(|blocks| of_one_size(blocks, limits));
-    let over = |days: &Days| days.last + DAYS_UNTIL_OVER <= day(now.as_i64());
+    // No number of blocks is ever enough: only what is due is rewritten.
+    let over = |days: &Days| limits.inputs_min < usize::MAX && days.last + DAYS_UNTIL_OVER <= day(now.as_i64());
     let of_day = || days.iter().filter(|(days, _)| over(days)).find_map(|(_, blocks)| left_over(blocks, limits));
     let alone = || blocks.iter().find(|block| is_due(block)).map(|block| vec![block]);
     let chosen = of_tier().or_else(of_day).or_else(alone).unwrap_or_default();
