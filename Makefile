@@ -33,10 +33,12 @@ fuzz: ## run the fuzz targets: all for some seconds, or with ARGS='TARGET -- -ma
 
 fmt: ## format the code
 	cargo fmt --all
+	rustfmt --edition 2024 fuzz/fuzz_targets/*.rs fuzz/src/lib.rs
 
 lint: ## check format, lints and the web page's types
 	@scripts/setup.sh
 	cargo fmt --all --check
+	rustfmt --check --edition 2024 fuzz/fuzz_targets/*.rs fuzz/src/lib.rs
 	@scripts/ui.sh check
 	cargo clippy --release --workspace --all-targets -- -D warnings
 

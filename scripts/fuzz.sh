@@ -28,6 +28,9 @@ install_cargo_fuzz() {
         cargo install --quiet --debug --locked --root "$folder" --target-dir "$workspace_target/fuzz/tool" "cargo-fuzz@$CARGO_FUZZ"
 }
 
+# Without the debug information that cargo fuzz asks for: functions have their names without, and it takes time and room.
+fuzz() { RUSTFLAGS=-Cdebuginfo=0 cargo fuzz "$@"; }
+
 # Sets ROCKSDB_LIB_DIR, by which RocksDB's build script links a library instead of compiling for half an hour.
 find_rocksdb() {
     local libraries=("$workspace_target"/release/build/librocksdb-sys-*/out/librocksdb.a)
@@ -43,7 +46,7 @@ build() {
     find_rocksdb
     # The versions of the workspace; cargo adds libFuzzer.
     [[ fuzz/Cargo.lock -nt Cargo.lock ]] || cp Cargo.lock fuzz/Cargo.lock
-    step 'Building the fuzz targets' cargo fuzz build "${options[@]}"
+    step 'Building the fuzz targets' fuzz build "${options[@]}"
 }
 
 # seeds TARGET: sets SEEDS to the folders that tests/fuzz_seeds.rs has made for it.
@@ -57,7 +60,7 @@ seeds() {
 
 # run TARGET [CORPUS...] [-- OPTIONS]
 run() {
-    (ulimit -v "$ADDRESS_SPACE_KB_MAX" && cargo fuzz run "${options[@]}" "$@")
+    (ulimit -v "$ADDRESS_SPACE_KB_MAX" && fuzz run "${options[@]}" "$@")
 }
 
 # The seed of the random numbers is fixed, so that a change is judged by what it changes.

@@ -25,6 +25,7 @@ sum_up() {
 
 scripts/setup.sh test
 step 'Checking the format' cargo fmt --all --check
+step 'Checking the format of the fuzz targets' rustfmt --check --edition 2024 fuzz/fuzz_targets/*.rs fuzz/src/lib.rs
 counted scripts/ui.sh check
 scripts/test-tools.sh
 # shellcheck disable=SC1091

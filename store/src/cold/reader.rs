@@ -85,11 +85,13 @@ pub(crate) async fn retention_columns(
 ) -> Result<Vec<RecordBatch>, Error> {
     let path = Path::from(entry.path.as_str());
     let row_groups = 0..footer.metadata.metadata().num_row_groups();
-    let ranges: Vec<_> = row_groups.map(|number| byte_range(&footer, number, None)).collect();
+    let ranges: Vec<_> = row_groups.clone().map(|number| byte_range(&footer, number, None)).collect();
     let parts = objects.get_ranges(&path, &ranges).await?;
     let parts = ranges.iter().map(|range| range.start).zip(parts).collect();
     let chunks = Chunks::new(entry.bytes, parts);
+    let owner = entry.clone();
     blocking(move || {
+        verify(&owner, &footer, &chunks, row_groups, None)?;
         let fields = footer.metadata.parquet_schema().root_schema().get_fields();
         let columns: Vec<&str> =
             fields.iter().map(|field| field.name()).filter(|name| *name != schema::EVENTS).collect();
