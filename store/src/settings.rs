@@ -16,7 +16,7 @@ pub struct Settings {
     pub window_spans_max: u64,
     /// A window is sealed at this many bytes of OTLP before compression.
     pub window_bytes_max: u64,
-    /// Sealed windows that may wait for the object store, wherever they wait, before appends are refused: each has a column
+    /// Sealed windows that may wait for the object store, wherever they wait, before appends are refused. Each has a column
     /// family. While more than `windows_in_memory_max` wait, windows are sealed when they are full, not when they are old,
     /// so that time alone does not fill this.
     pub windows_waiting_max: usize,
@@ -69,7 +69,7 @@ impl Settings {
             window_age_max: Duration::from_secs(60),
             window_spans_max: 100_000,
             window_bytes_max: 32 << 20,
-            windows_waiting_max: 1_000,
+            windows_waiting_max: 250,
             windows_in_memory_max: 4,
             in_flight_bytes_max: 32 << 20,
             hot_retention: Duration::from_secs(3600),
