@@ -148,7 +148,10 @@ async fn a_full_cold_tier_makes_windows_wait() {
     let Some(disk) = disk() else { return };
     let data = tempfile::tempdir().expect("a folder");
     let cold = format!("file://{}", disk.path().join("cold").display());
-    let arguments = ["--cold", &cold, "--window-spans-max", "30", "--windows-in-memory-max", "1"];
+    // Blocks are counted here, so none are merged.
+    let unmerged = ["--merge-inputs-min", "1000000"];
+    let windows = ["--cold", &cold, "--window-spans-max", "30", "--windows-in-memory-max", "1"];
+    let arguments = [&windows[..], &unmerged].concat();
     let server = Server::start(data.path(), &arguments);
     let mut acknowledged = Vec::new();
     let ballast = disk.fill(0);

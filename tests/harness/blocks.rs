@@ -18,7 +18,8 @@ pub(crate) fn repository(path: &str) -> PathBuf {
 
 /// Has a server make one block of each request, in its folder `cold`.
 pub(crate) async fn write_blocks(data: &Path, requests: &[ExportTraceServiceRequest]) {
-    let server = Server::start(data, &["--window-spans-max", "1", "--hot-bytes-max", "0"]);
+    let unmerged = ["--window-spans-max", "1", "--hot-bytes-max", "0", "--merge-inputs-min", "1000000"];
+    let server = Server::start(data, &unmerged);
     for (blocks, request) in (1u32..).zip(requests) {
         server.send(request.clone()).await;
         server.offloaded(f64::from(blocks)).await;
