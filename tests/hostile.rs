@@ -28,7 +28,9 @@ struct Fixture {
 /// A server that forgets the hot copy of a window as soon as its block is there.
 fn start(window_spans: &str) -> Fixture {
     let folder = tempfile::tempdir().expect("a folder");
-    let server = Server::start(folder.path(), &["--window-spans-max", window_spans, "--hot-bytes-max", "0"]);
+    // Blocks are counted here, so none are merged.
+    let unmerged = ["--window-spans-max", window_spans, "--hot-bytes-max", "0", "--merge-inputs-min", "1000000"];
+    let server = Server::start(folder.path(), &unmerged);
     Fixture { server, folder }
 }
 
