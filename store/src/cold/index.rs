@@ -191,11 +191,16 @@ impl BlockIndexes {
         Ok(footer)
     }
 
-    /// Keeps the index of a block that was just written: all that lies behind its row groups.
+    /// Keeps the index of a block that was just read or written: all that lies behind its row groups. On a full disk nothing
+    /// is kept, and the next question reads it from the block again.
     pub(crate) fn put(&self, entry: &BlockEntry, end: &Bytes) -> Result<(), Error> {
         for part in [Part::Locator, Part::Footer] {
-            if let Some(bytes) = cut(entry, part, end) {
-                self.db.set_block_index(&key(entry.id, part), &bytes)?;
+            let Some(bytes) = cut(entry, part, end) else { continue };
+            match self.db.set_block_index(&key(entry.id, part), &bytes) {
+                Err(error @ Error::DiskFull(_)) => {
+                    tracing::debug!(block = %entry.id, %error, "no local copy of a block's index");
+                }
+                other => other?,
             }
         }
         Ok(())

@@ -112,6 +112,10 @@ impl ManifestStore {
     }
 
     /// Removes what earlier starts of the program left: all but the newest manifests, and probes. Gives how many objects.
+    ///
+    /// # Errors
+    /// When the object store does not answer, and when one of the manifests is torn: it may have been committed and damaged
+    /// later, so nothing that it may name can be told from an orphan. Nothing is removed then.
     pub(crate) async fn sweep(&self) -> Result<usize, Error> {
         let (mut numbers, mut gone) = (BTreeSet::new(), Vec::new());
         let mut objects = self.objects.list(Some(&paths::manifests_of(&self.writer)));
@@ -120,6 +124,14 @@ impl ManifestStore {
                 Some((_, number)) => drop(numbers.insert(number)),
                 None if paths::is_probe(&object.location) => gone.push(object.location),
                 None => {}
+            }
+        }
+        for number in &numbers {
+            let path = paths::manifest(&self.writer, *number);
+            if parse(&path, &complete::get(&*self.objects, &path).await?)?.is_none() {
+                let why = "it is torn, and what it names cannot be told from orphans; delete it when a look at the blocks \
+                           shows that none is missing";
+                return Err(Error::Corrupt { what: format!("manifest {path}"), why: why.to_owned() });
             }
         }
         // One more than are kept behind the newest.

@@ -105,8 +105,22 @@ impl Merger {
         Ok(())
     }
 
-    /// Finds what earlier starts of the program left, and removes their old manifests.
+    /// Finds what earlier starts of the program left, and removes their old manifests. With a torn manifest among these, nothing
+    /// is an orphan for certain, and all stays.
     async fn look_back(&self, sweep: &mut Sweep) -> Result<(), Error> {
+        match self.parts.editor.sweep_manifests().await {
+            Ok(manifests) => {
+                self.parts.metrics.swept_objects.inc_by(manifests as u64);
+                self.parts.orphans.add(self.left_behind().await?, sweep.started);
+            }
+            Err(error @ Error::Corrupt { .. }) => tracing::error!(%error, "what earlier starts left is not swept"),
+            Err(error) => return Err(error),
+        }
+        sweep.has_looked_back = true;
+        Ok(())
+    }
+
+    async fn left_behind(&self) -> Result<Vec<(Option<BlockId>, String)>, Error> {
         let view = self.parts.views.load();
         let named = named(&view);
         let mut found = Vec::new();
@@ -118,11 +132,7 @@ impl Merger {
                 }
             }
         }
-        let manifests = self.parts.editor.sweep_manifests().await?;
-        self.parts.metrics.swept_objects.inc_by(manifests as u64);
-        self.parts.orphans.add(found, sweep.started);
-        sweep.has_looked_back = true;
-        Ok(())
+        Ok(found)
     }
 
     /// Deletes what no manifest of anybody names. `due` is what is still there, if this fails.

@@ -13,6 +13,9 @@ use proto::otlp::trace::v1::Span;
 use crate::clock::Clock;
 use crate::cold::sieve::Sieve;
 use crate::cold::{BlockEntry, BlockId, Origin, decode, paths, schema};
+use crate::hot::HotDb;
+use crate::manifest::Manifest;
+use crate::manifest::editor::LOCAL_MANIFEST;
 use crate::read::tests::{
     Fixture, any_time, attribute, close, no_hot, offloaded, plain_span, request, rich_span, text, trace_id, until,
 };
@@ -294,6 +297,53 @@ async fn what_earlier_starts_left_behind_is_deleted_and_nothing_of_others() {
     assert!(left.contains(&others) && left.contains(&about_to_be_named));
     assert!(named.iter().all(|path| left.contains(path)));
     assert_eq!(store.reader().search(&any_time()).await.expect("readable").total, 4);
+    close(store).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_a_damaged_manifest_may_name_is_deleted() {
+    let (fixture, clock) = (Fixture::new(), TestClock::new());
+    let mut alone = settings(&fixture, 1);
+    alone.merge_inputs_min = usize::MAX;
+    let store = open_at(&fixture, &clock, alone.clone()).await;
+    send(&store, 0..3).await;
+    cold(&store.reader(), 3).await;
+    let before = objects(&fixture).await;
+    close(store).await;
+
+    // The newest manifest is damaged long after it was committed, and the node's own copy is an older one.
+    let manifests = fixture.objects.list(Some(&paths::manifests()));
+    let manifests: Vec<_> = manifests.try_collect().await.expect("memory answers");
+    let newest = manifests.iter().map(|object| &object.location).max().expect("there are some").clone();
+    let whole = fixture.objects.get(&newest).await.expect("is there").bytes().await.expect("is there");
+    fixture.objects.put(&newest, whole.slice(..whole.len() / 2).into()).await.expect("memory answers");
+    let writer = paths::parse_manifest(&newest).expect("a manifest").0;
+    let older = serde_json::to_vec(&Manifest::empty(writer)).expect("JSON");
+    let (db, _) = HotDb::open(&alone.hot_dir).expect("opens");
+    db.set_unlogged_meta(LOCAL_MANIFEST, &older).expect("written");
+    drop(db);
+    let store = open_at(&fixture, &clock, alone.clone()).await;
+    assert!(blocks(&store.reader()).len() < 3, "the manifest before it counts");
+    send(&store, 3..4).await;
+    until("a commit", async || blocks(&store.reader()).iter().any(|block| !before.contains(&block.path))).await;
+    for _ in 0..2 {
+        clock.forward(16 * 60);
+        store.merger().run_once().await.expect("sweeps");
+    }
+    let left = objects(&fixture).await;
+    assert!(before.iter().all(|path| left.contains(path)), "{before:?} {left:?}");
+    close(store).await;
+
+    // With no doubt left, orphans go.
+    fixture.objects.delete(&newest).await.expect("memory answers");
+    let store = open_at(&fixture, &clock, alone).await;
+    send(&store, 4..5).await;
+    until("a commit", async || blocks(&store.reader()).len() == 4).await;
+    for _ in 0..2 {
+        clock.forward(16 * 60);
+        store.merger().run_once().await.expect("sweeps");
+    }
+    assert_eq!(objects(&fixture).await.len(), 4);
     close(store).await;
 }
 
