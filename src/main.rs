@@ -6,11 +6,10 @@ use clap::Parser;
 use spanhold::cli::{Cli, Command};
 use spanhold::{config, demo, inspect, retention, serve, telemetry, trace};
 
-/// glibc's allocator keeps what a burst of requests took; this one gives it back.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+mod memory;
 
 fn main() -> ExitCode {
+    memory::give_back_soon();
     let cli = Cli::parse();
     telemetry::init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

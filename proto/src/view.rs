@@ -134,6 +134,8 @@ impl<'a> ScopeView<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct SpanView<'a> {
     message: &'a [u8],
+    /// From the first attribute on; they stand together behind the other fields in what SDKs write.
+    from_attributes: &'a [u8],
     /// The trace it belongs to.
     pub trace_id: TraceId,
     /// Itself.
@@ -172,18 +174,23 @@ impl<'a> SpanView<'a> {
     /// Reads a span; `None` when an id is not valid.
     #[must_use]
     pub fn new(message: &'a [u8]) -> Option<Self> {
-        let (mut trace_id, mut span_id) = (None, None);
-        for (number, field) in Fields::new(message) {
-            match (number, field) {
-                (1, Field::Bytes(bytes)) => trace_id = TraceId::from_bytes(bytes).ok(),
-                (2, Field::Bytes(bytes)) => span_id = SpanId::from_bytes(bytes).ok(),
-                // Every SDK writes the ids first.
-                _ if trace_id.is_some() && span_id.is_some() => break,
-                _ => {}
+        let (mut trace_id, mut span_id, mut ids_are_first) = (None, None, true);
+        let mut fields = Fields::new(message);
+        while trace_id.is_none() || span_id.is_none() {
+            match fields.try_next() {
+                Ok(Some((1, Field::Bytes(bytes)))) => trace_id = TraceId::from_bytes(bytes).ok(),
+                Ok(Some((2, Field::Bytes(bytes)))) => span_id = SpanId::from_bytes(bytes).ok(),
+                Ok(Some(_)) => ids_are_first = false,
+                Ok(None) | Err(_) => return None,
             }
+        }
+        // As every SDK writes them.
+        if !ids_are_first {
+            fields = Fields::new(message);
         }
         let mut view = Self {
             message,
+            from_attributes: &[],
             trace_id: trace_id?,
             span_id: span_id?,
             parent_span_id: None,
@@ -201,8 +208,11 @@ impl<'a> SpanView<'a> {
             has_events: false,
             has_links: false,
         };
-        for (number, field) in Fields::new(message) {
+        let mut from_here = fields.rest();
+        while let Ok(Some((number, field))) = fields.try_next() {
             match (number, field) {
+                (9, Field::Bytes(_)) if view.from_attributes.is_empty() => view.from_attributes = from_here,
+                (9, Field::Bytes(_)) => {}
                 (3, Field::Bytes(_)) => view.trace_state = field.str().unwrap_or_default(),
                 (4, Field::Bytes(bytes)) => view.parent_span_id = SpanId::from_bytes(bytes).ok(),
                 (5, Field::Bytes(_)) => view.name = field.str().unwrap_or_default(),
@@ -221,13 +231,14 @@ impl<'a> SpanView<'a> {
                 (16, Field::Fixed32(flags)) => view.flags = flags,
                 _ => {}
             }
+            from_here = fields.rest();
         }
         Some(view)
     }
 
     /// The span's attributes.
     pub fn attributes(&self) -> impl Iterator<Item = KeyValueView<'a>> + use<'a> {
-        messages(self.message, 9).map(KeyValueView::new)
+        messages(self.from_attributes, 9).map(KeyValueView::new)
     }
 
     /// The span's events.

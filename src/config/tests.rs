@@ -25,10 +25,10 @@ fn a_flag_wins_over_the_file() {
 
 #[test]
 fn limits_of_the_store_are_settings() {
-    let text = "windows-in-memory-max = 2\nwindows-waiting-max = 30\ndisk-free-min = 7\nhot-bytes-max = 9";
+    let text = "windows-in-memory-max = 7\nwindows-waiting-max = 30\ndisk-free-min = 7\nhot-bytes-max = 9";
     let config = validate(from_toml(text).expect("valid")).expect("valid");
     let store = &config.store;
-    assert_eq!((store.windows_in_memory_max, store.windows_waiting_max), (2, 30));
+    assert_eq!((store.windows_in_memory_max, store.windows_waiting_max), (7, 30));
     assert_eq!((store.disk_free_min, store.hot_bytes_max), (7, 9));
 }
 

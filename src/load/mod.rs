@@ -125,7 +125,7 @@ pub async fn run(options: &LoadOptions, progress: &mut impl Write) -> Result<Rep
     let cpu_before = server.cpu_time()?;
     let sent = client::send(&server.otlp_grpc, &workload.requests, options.conns.max(1)).await?;
     let cpu_answered = server.cpu_time()?.saturating_sub(cpu_before);
-    let cpu_background = server.background_cpu_time()?;
+    let cpu_background = server.cpu_time_of(&server::BACKGROUND_THREADS)?;
 
     say("waiting for the offload".to_owned())?;
     let began_waiting = Instant::now();
@@ -136,6 +136,7 @@ pub async fn run(options: &LoadOptions, progress: &mut impl Write) -> Result<Rep
         tokio::time::sleep(POLL_PERIOD).await;
     }
     let cpu_offloaded = server.cpu_time()?.saturating_sub(cpu_before);
+    let cpu_merging = server.cpu_time_of(&server::MERGE_THREADS)?;
     let peak_memory_bytes = server.peak_memory_bytes()?;
     let hot_bytes = server::disk_bytes(&data_dir.path().join("hot"))?;
     let cold_bytes = server::disk_bytes(&data_dir.path().join("cold"))?;
@@ -170,6 +171,7 @@ pub async fn run(options: &LoadOptions, progress: &mut impl Write) -> Result<Rep
         cpu_answered,
         cpu_background,
         cpu_offloaded,
+        cpu_merging,
         peak_memory_bytes,
         peak_memory_lookups_bytes,
         hot_bytes,

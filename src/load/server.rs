@@ -22,7 +22,10 @@ const TICKS_PER_SEC: u64 = 100;
 const STAT_BLOCK_BYTES: u64 = 512;
 
 /// What the names of threads begin with that no sender waits for.
-const BACKGROUND_THREADS: [&str; 4] = ["store-columns", "store-offload", "store-merge", "rocksdb:"];
+pub(super) const BACKGROUND_THREADS: [&str; 4] = ["store-columns", "store-offload", "store-merge", "rocksdb:"];
+
+/// The thread that rewrites blocks which were committed before.
+pub(super) const MERGE_THREADS: [&str; 1] = ["store-merge"];
 
 /// How long offloaded windows stay in the hot tier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,15 +133,15 @@ impl Server {
         Ok(Duration::from_millis(ticks * 1_000 / TICKS_PER_SEC))
     }
 
-    /// CPU time of the threads that no sender waits for: columns, blocks, and RocksDB's own.
-    pub(super) fn background_cpu_time(&self) -> Result<Duration, LoadError> {
+    /// CPU time of the threads whose names begin with one of `names`.
+    pub(super) fn cpu_time_of(&self, names: &[&str]) -> Result<Duration, LoadError> {
         let folder = format!("/proc/{}/task", self.child.id());
         let mut ticks = 0;
         for thread in fs::read_dir(&folder).map_err(LoadError::io(folder.clone()))? {
             let path = thread.map_err(LoadError::io(folder.clone()))?.path().join("stat");
             // A thread may have ended since the folder was read.
             let Ok(stat) = fs::read_to_string(&path) else { continue };
-            if thread_name(&stat).is_some_and(|name| BACKGROUND_THREADS.iter().any(|known| name.starts_with(known))) {
+            if thread_name(&stat).is_some_and(|name| names.iter().any(|known| name.starts_with(known))) {
                 ticks += cpu_ticks(&stat).unwrap_or_default();
             }
         }

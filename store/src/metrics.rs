@@ -20,6 +20,7 @@ pub(crate) struct Metrics {
     pub(crate) batch_bytes: Total,
     pub(crate) commits: Total,
     pub(crate) commit_seconds: Histogram,
+    pub(crate) seal_wait_seconds: Histogram,
     pub(crate) in_flight_bytes: Count,
     pub(crate) open_window_spans: Count,
     pub(crate) windows_waiting: Count,
@@ -94,6 +95,7 @@ impl Default for Metrics {
             batch_bytes: Total::default(),
             commits: Total::default(),
             commit_seconds: seconds(),
+            seal_wait_seconds: seconds(),
             in_flight_bytes: Count::default(),
             open_window_spans: Count::default(),
             windows_waiting: Count::default(),
@@ -169,6 +171,12 @@ impl Metrics {
             "Time of a synced write of the hot tier",
             Unit::Seconds,
             self.commit_seconds.clone(),
+        );
+        store.register_with_unit(
+            "seal_wait",
+            "Time that answers waited for an offload before a window was sealed",
+            Unit::Seconds,
+            self.seal_wait_seconds.clone(),
         );
         store.register_with_unit(
             "in_flight",

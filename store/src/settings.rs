@@ -20,8 +20,9 @@ pub struct Settings {
     /// family. While more than `windows_in_memory_max` wait, windows are sealed when they are full, not when they are old,
     /// so that time alone does not fill this.
     pub windows_waiting_max: usize,
-    /// Sealed windows that wait in memory, up to `window_spans_max` spans each; others wait on disk only, where they are
-    /// found by trace id as fast and are searched more slowly.
+    /// Sealed windows that wait in memory, up to `window_spans_max` spans each. With as many, answers wait up to a second for
+    /// the next offload; if there is none, further windows wait on disk only, where they are found by trace id as fast and
+    /// are searched more slowly.
     pub windows_in_memory_max: usize,
     /// OTLP bytes accepted and not yet turned into columns before appends are refused.
     pub in_flight_bytes_max: u64,
@@ -70,7 +71,7 @@ impl Settings {
             window_spans_max: 100_000,
             window_bytes_max: 32 << 20,
             windows_waiting_max: 250,
-            windows_in_memory_max: 4,
+            windows_in_memory_max: 2,
             in_flight_bytes_max: 32 << 20,
             hot_retention: Duration::from_secs(3600),
             hot_bytes_max: 4 << 30,

@@ -3,7 +3,8 @@
 //! A window leaves `live` in the same step in which its block enters `manifests`, so no reader finds it in both or in
 //! neither. A retired window's column family stays until the last view that names it is gone.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
@@ -39,12 +40,13 @@ impl View {
 pub(crate) struct Views {
     current: ArcSwap<View>,
     changing: Mutex<()>,
+    changed: Condvar,
 }
 
 impl Views {
     pub(crate) fn new(mut view: View) -> Arc<Self> {
         view.deleted = Arc::new(DeletedTraces::of(&view.manifests));
-        Arc::new(Self { current: ArcSwap::from_pointee(view), changing: Mutex::new(()) })
+        Arc::new(Self { current: ArcSwap::from_pointee(view), changing: Mutex::new(()), changed: Condvar::new() })
     }
 
     /// The view of this instant.
@@ -62,5 +64,19 @@ impl Views {
             view.deleted = Arc::new(deleted);
         }
         self.current.store(Arc::new(view));
+        self.changed.notify_all();
+    }
+
+    /// Waits until a view has what `is_met` looks for, or until `patience` is over. Blocks the thread.
+    pub(crate) fn wait(&self, patience: Duration, is_met: impl Fn(&View) -> bool) {
+        let until = Instant::now() + patience;
+        let mut unchanged = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        while !is_met(&self.current.load()) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            unchanged = self.changed.wait_timeout(unchanged, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 }

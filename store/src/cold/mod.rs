@@ -12,12 +12,14 @@ pub(crate) mod complete;
 pub(crate) mod decode;
 pub(crate) mod encode;
 pub(crate) mod filter;
+mod hybrid;
 pub(crate) mod index;
 pub(crate) mod locator;
 pub(crate) mod paths;
 pub(crate) mod reader;
 pub(crate) mod schema;
 pub(crate) mod sieve;
+mod text_chunk;
 pub(crate) mod writer;
 
 pub(crate) use block::Origin;

@@ -3,14 +3,18 @@
 //! The one place that knows the layout of the file. Offload and merge both write through it, so a merged block differs
 //! from others in nothing but its size. All that a manifest says about a block is taken from the rows themselves.
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use model::StatusCode;
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::ArrowSchemaConverter;
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterPropertiesPtr;
+use parquet::file::writer::SerializedFileWriter;
 use proto::TraceId;
 
 use super::catalog::Catalog;
@@ -18,6 +22,7 @@ use super::checksum::{self, RowGroupChecksums};
 use super::decode::{self, Words};
 use super::filter::{self, TraceFilter};
 use super::locator::Locator;
+use super::text_chunk::{self, TextChunk, TextChunks};
 use super::{reader, schema};
 use crate::Error;
 
@@ -59,19 +64,38 @@ impl EncodedBlock {
 
 /// A block as it is written.
 pub(crate) struct BlockWriter {
-    writer: ArrowWriter<Vec<u8>>,
+    writer: SerializedFileWriter<Vec<u8>>,
+    texts: TextChunks,
+    /// Writes the columns that are not dictionaries.
+    others: ArrowRowGroupWriterFactory,
     /// Bytes that were taken.
     taken: u64,
     facts: Facts,
 }
 
+/// A column chunk of one or the other origin.
+enum Chunk {
+    Text(TextChunk),
+    Other(ArrowColumnChunk),
+}
+
 impl BlockWriter {
     /// With the columns of [`schema`] and any of attributes. `plain` names text columns that no dictionary suits.
     pub(crate) fn new(columns: SchemaRef, plain: &[String], effort: Effort) -> Result<Self, Error> {
-        let properties = schema::writer_properties(plain, effort);
-        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-        let writer = ArrowWriter::try_new_with_options(Vec::new(), columns, options)?;
-        Ok(Self { writer, taken: 0, facts: Facts::default() })
+        let properties = Arc::new(schema::writer_properties(plain, effort));
+        let is_other = |data_type: &DataType| !matches!(data_type, DataType::Dictionary(..));
+        let others: Vec<_> =
+            columns.fields().iter().filter(|field| is_other(field.data_type())).map(Arc::clone).collect();
+        let others = Arc::new(Schema::new(others));
+        // Column writers are made after a file's schema. Nothing is written to this one.
+        let nowhere = file_writer(std::io::sink(), &others, &properties)?;
+        Ok(Self {
+            writer: file_writer(Vec::new(), &columns, &properties)?,
+            texts: TextChunks::new(schema::zstd_level(effort))?,
+            others: ArrowRowGroupWriterFactory::new(&nowhere, others),
+            taken: 0,
+            facts: Facts::default(),
+        })
     }
 
     /// Adds a row group of at most [`schema::ROW_GROUP_ROWS`] rows, sorted by trace id, none before those of the row
@@ -81,14 +105,41 @@ impl BlockWriter {
             return Ok(());
         }
         self.facts.add(rows)?;
-        self.writer.write(rows)?;
-        self.writer.flush()?;
+        let chunks = self.chunks(rows)?;
+        let mut row_group = self.writer.next_row_group()?;
+        for chunk in chunks {
+            match chunk {
+                Chunk::Text(chunk) => row_group.append_column(&chunk.bytes, chunk.close)?,
+                Chunk::Other(chunk) => chunk.append_to_row_group(&mut row_group)?,
+            }
+        }
+        row_group.close()?;
         self.add_checksums()
+    }
+
+    /// The column chunks of these rows, in the order of the file.
+    fn chunks(&mut self, rows: &RecordBatch) -> Result<Vec<Chunk>, Error> {
+        let mut others = self.others.create_column_writers(self.writer.flushed_row_groups().len())?.into_iter();
+        let descriptions = self.writer.schema_descr().columns();
+        let mut chunks = Vec::with_capacity(descriptions.len());
+        for (field, array) in rows.schema_ref().fields().iter().zip(rows.columns()) {
+            if let Some((keys, texts)) = text_chunk::dictionary(array) {
+                chunks.push(Chunk::Text(self.texts.encode(&descriptions[chunks.len()], keys, texts)?));
+                continue;
+            }
+            for leaf in compute_leaves(field, array)? {
+                let mut writer =
+                    others.next().ok_or_else(|| Error::Block("a column is not in the block's schema".to_owned()))?;
+                writer.write(&leaf)?;
+                chunks.push(Chunk::Other(writer.close()?));
+            }
+        }
+        Ok(chunks)
     }
 
     fn add_checksums(&mut self) -> Result<(), Error> {
         // What was flushed may still be in a buffer before the bytes.
-        self.writer.sync().map_err(|error| Error::Block(format!("writing a block: {error}")))?;
+        self.writer.flush().map_err(|error| Error::Block(format!("writing a block: {error}")))?;
         let bytes = self.writer.inner();
         for row_group in self.writer.flushed_row_groups().iter().skip(self.facts.checksums.len()) {
             let of_columns = |columns: Option<&[&str]>| {
@@ -105,7 +156,7 @@ impl BlockWriter {
 
     /// The next bytes of the file, so that not all of it need be in memory.
     pub(crate) fn take_written(&mut self) -> Result<Vec<u8>, Error> {
-        self.writer.sync().map_err(|error| Error::Block(format!("writing a block: {error}")))?;
+        self.writer.flush().map_err(|error| Error::Block(format!("writing a block: {error}")))?;
         let written = std::mem::take(self.writer.inner_mut());
         self.taken += written.len() as u64;
         Ok(written)
@@ -113,7 +164,7 @@ impl BlockWriter {
 
     /// Completes the file; `None` when it has no rows.
     pub(crate) fn finish(self) -> Result<Option<EncodedBlock>, Error> {
-        let Self { mut writer, taken, mut facts } = self;
+        let Self { mut writer, taken, mut facts, .. } = self;
         let Some(trace_ids) = facts.row_groups.first().map(|first| first.0).zip(facts.last) else { return Ok(None) };
         let index_offset = writer.bytes_written() as u64;
         let traces = facts.hashes.len() as u64;
@@ -147,6 +198,15 @@ impl BlockWriter {
             trace_id_max: trace_ids.1,
         }))
     }
+}
+
+fn file_writer<W: std::io::Write + Send>(
+    sink: W,
+    columns: &Schema,
+    properties: &WriterPropertiesPtr,
+) -> Result<SerializedFileWriter<W>, Error> {
+    let schema = ArrowSchemaConverter::new().convert(columns)?;
+    Ok(SerializedFileWriter::new(sink, schema.root_schema_ptr(), Arc::clone(properties))?)
 }
 
 /// What the rows so far have in them.

@@ -31,6 +31,10 @@ const GROUP_BYTES_MAX: usize = 4 << 20;
 /// Pause between attempts to seal a window that was to be sealed already.
 const SEAL_AGAIN: Duration = Duration::from_secs(1);
 
+/// How long answers wait for the offload of a window before the next one fills, when as many wait in memory as may. Making
+/// columns a second time costs more than senders lose by waiting, but an object store that does not answer must not stop them.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// A request on its way in.
 pub(crate) struct Append {
     pub(crate) request: PreparedRequest,
@@ -183,7 +187,17 @@ impl Committer {
         !self.views.load().spilled.is_empty()
     }
 
+    /// Waits while offloading goes on and is slower than receiving.
+    fn wait_for_offload(&self) {
+        let started = Instant::now();
+        let sealed_max = self.settings.windows_in_memory_max;
+        // The last live one is open: it is about to be sealed.
+        self.views.wait(PATIENCE, |view| view.live.len() <= sealed_max || !view.spilled.is_empty());
+        self.metrics.seal_wait_seconds.observe(started.elapsed().as_secs_f64());
+    }
+
     fn seal(&mut self) -> Result<(), Error> {
+        self.wait_for_offload();
         let id = self.next_window;
         self.next_window += 1;
         self.db.create_window(id)?;
