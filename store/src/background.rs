@@ -10,6 +10,18 @@ use crate::Error;
 
 type Job = Box<dyn FnOnce() + Send>;
 
+/// How a thread competes with those that answer requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// As they do: memory waits for its work.
+    Equal,
+    /// Behind them: it gets what they leave, and a fifteenth when they leave nothing.
+    Behind,
+}
+
+/// Of [`Urgency::Behind`]: 10 of 19 steps of niceness, so that a busy machine slows it down and does not stop it.
+const NICENESS: i32 = 10;
+
 /// A named thread that does one job after the other. Ends, with the job it is at, when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Background {
@@ -22,11 +34,19 @@ impl Background {
     ///
     /// # Errors
     /// When the system has no thread to give.
-    pub(crate) fn start(name: &str) -> Result<Self, Error> {
+    pub(crate) fn start(name: &str, urgency: Urgency) -> Result<Self, Error> {
         let (jobs, queue) = channel::<Job>();
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
-            .spawn(move || queue.into_iter().for_each(|job| job()))
+            .spawn(move || {
+                // On Linux that is of the calling thread alone. Where it is refused the thread is as urgent as others.
+                if urgency == Urgency::Behind
+                    && let Err(error) = rustix::process::nice(NICENESS)
+                {
+                    tracing::debug!(%error, "background work competes with requests");
+                }
+                queue.into_iter().for_each(|job| job());
+            })
             .map_err(|error| Error::Io { what: format!("starting thread {name}"), why: error.to_string() })?;
         Ok(Self { jobs, _thread: thread })
     }
@@ -57,7 +77,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_an_error_and_the_thread_goes_on() {
-        let background = Background::start("test").expect("starts");
+        let background = Background::start("test", Urgency::Behind).expect("starts");
         let failed = background.run::<()>(|| panic!("on purpose")).await;
         assert!(matches!(failed, Err(Error::Block(_))));
         assert_eq!(background.run(|| Ok(7)).await.expect("goes on"), 7);

@@ -11,7 +11,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::{Notify, oneshot};
 
-use crate::background::Background;
+use crate::background::{Background, Urgency};
 use crate::budget::Budget;
 use crate::clock::{Clock, SystemClock};
 use crate::cold::{BlockId, BlockIndexes, Origin};
@@ -196,7 +196,7 @@ impl Store {
             writer: writer_id.clone(),
         };
         let clock = Arc::clone(&components.clock);
-        let background = Arc::new(Background::start("store-offload")?);
+        let background = Arc::new(Background::start("store-offload", Urgency::Equal)?);
         let offloaded = Arc::new(Notify::new());
         let compactor = Compactor {
             editor: Arc::clone(&editor),

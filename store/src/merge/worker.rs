@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, Notify, oneshot};
 use super::plan;
 use super::rewrite::{Failure, Job, Rewritten};
 use super::sweep::{Orphans, Sweep};
-use crate::background::Background;
+use crate::background::{Background, Urgency};
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::cold::sieve::Sieve;
@@ -69,7 +69,7 @@ impl Merger {
     pub(crate) fn start(parts: MergerParts) -> Result<Self, Error> {
         let sweep = Sweep::new(parts.clock.now());
         Ok(Self {
-            background: Background::start("store-merge")?,
+            background: Background::start("store-merge", Urgency::Behind)?,
             stop: Arc::new(AtomicBool::new(false)),
             state: Mutex::new(State { left_out: HashSet::new(), kept_whole: HashMap::new(), sweep }),
             parts,
