@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arrow::array::{Array, Int64Array};
 use arrow::array::{
-    ArrayRef, BinaryArray, DictionaryArray, FixedSizeBinaryArray, Int32Array, ListArray, StringArray, StructArray,
-    UInt32Array,
+    ArrayRef, BinaryArray, BooleanBufferBuilder, DictionaryArray, FixedSizeBinaryArray, Int32Array, ListArray,
+    StringArray, StructArray, UInt32Array,
 };
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
 use arrow::datatypes::Int32Type;
@@ -52,25 +52,28 @@ impl Order {
     }
 
     /// A sparse column as one slot per row of the block. A second value of a row goes to `second`.
-    pub(crate) fn spread<T: Copy>(&self, column: &Sparse<T>, mut second: impl FnMut(u32, T)) -> Vec<Option<T>> {
-        let mut spread = vec![None; self.len()];
+    pub(crate) fn spread<T: Copy + Default>(&self, column: &Sparse<T>, mut second: impl FnMut(u32, T)) -> Spread<T> {
+        let mut values = vec![T::default(); self.len()];
+        let mut valid = BooleanBufferBuilder::new(self.len());
+        valid.append_n(self.len(), false);
         for (old, value) in column.iter() {
             let new = self.new_of_old[old as usize];
             if new == DROPPED {
                 continue;
             }
-            match &mut spread[new as usize] {
-                slot @ None => *slot = Some(*value),
-                Some(_) => second(new, *value),
+            if valid.get_bit(new as usize) {
+                second(new, *value);
+            } else {
+                valid.set_bit(new as usize, true);
+                values[new as usize] = *value;
             }
         }
-        spread
+        Spread { values, valid: NullBuffer::new(valid.finish()) }
     }
 
     /// A sparse column of numbers that are 0 where there is no value.
     pub(crate) fn counts(&self, column: &Sparse<u32>) -> ArrayRef {
-        let values = self.spread(column, |_, _| {}).into_iter().map(Option::unwrap_or_default);
-        Arc::new(UInt32Array::from_iter_values(values))
+        Arc::new(UInt32Array::from(self.spread(column, |_, _| {}).values))
     }
 
     /// The rows of a sparse column that the block has, in its order; rows of one span keep their order.
@@ -83,6 +86,12 @@ impl Order {
         rows.sort_by_key(|(new, _)| *new);
         rows
     }
+}
+
+/// One slot per row, and which of them have a value; the others have the type's default.
+pub(crate) struct Spread<T> {
+    pub(crate) values: Vec<T>,
+    pub(crate) valid: NullBuffer,
 }
 
 /// A text column. Dictionary-encoded unless more than half of its values are distinct.
@@ -104,25 +113,45 @@ impl<'a> TextColumns<'a> {
         Self { texts, position: vec![u32::MAX; texts.len()] }
     }
 
-    /// One column.
-    pub(crate) fn column(&mut self, values: impl Iterator<Item = Option<TextId>>) -> Result<TextColumn, ArrowError> {
-        let mut distinct: Vec<TextId> = Vec::new();
-        let mut present = 0usize;
-        let keys: Int32Array = values
-            .map(|value| {
-                let text = value?;
-                present += 1;
-                let position = &mut self.position[text as usize];
-                if *position == u32::MAX {
-                    *position = distinct.len() as u32;
-                    distinct.push(text);
-                }
-                Some(*position as i32)
-            })
-            .collect();
+    /// A column with a text in every row.
+    pub(crate) fn dense(&mut self, texts: impl Iterator<Item = TextId>) -> Result<TextColumn, ArrowError> {
+        let mut distinct = Vec::new();
+        let keys: Vec<i32> = texts.map(|text| self.key(text, &mut distinct)).collect();
+        let rows = keys.len();
+        self.column(keys, None, distinct, rows)
+    }
+
+    /// A column with a text in some rows.
+    pub(crate) fn sparse(&mut self, spread: &Spread<TextId>) -> Result<TextColumn, ArrowError> {
+        let mut distinct = Vec::new();
+        let mut keys = vec![0; spread.values.len()];
+        for row in spread.valid.valid_indices() {
+            keys[row] = self.key(spread.values[row], &mut distinct);
+        }
+        let present = keys.len() - spread.valid.null_count();
+        self.column(keys, Some(spread.valid.clone()), distinct, present)
+    }
+
+    fn key(&mut self, text: TextId, distinct: &mut Vec<TextId>) -> i32 {
+        let position = &mut self.position[text as usize];
+        if *position == u32::MAX {
+            *position = distinct.len() as u32;
+            distinct.push(text);
+        }
+        *position as i32
+    }
+
+    fn column(
+        &mut self,
+        keys: Vec<i32>,
+        valid: Option<NullBuffer>,
+        distinct: Vec<TextId>,
+        present: usize,
+    ) -> Result<TextColumn, ArrowError> {
         for text in &distinct {
             self.position[*text as usize] = u32::MAX;
         }
+        let keys = Int32Array::try_new(keys.into(), valid)?;
         if distinct.len() > DISTINCT_MIN && distinct.len() * 2 > present {
             let plain: StringArray =
                 keys.iter().map(|key| key.map(|key| self.texts.get(distinct[key as usize]))).collect();
@@ -139,13 +168,15 @@ const DISTINCT_MIN: usize = 64;
 
 /// Fixed-size ids, none missing.
 pub(crate) fn ids<const N: usize>(ids: impl Iterator<Item = [u8; N]>) -> Result<ArrayRef, ArrowError> {
-    let bytes: Vec<u8> = ids.flatten().collect();
+    let mut bytes = Vec::with_capacity(ids.size_hint().0 * N);
+    ids.for_each(|id| bytes.extend_from_slice(&id));
     Ok(Arc::new(FixedSizeBinaryArray::try_new(N as i32, Buffer::from_vec(bytes), None)?))
 }
 
 /// Fixed-size ids, some missing.
 pub(crate) fn optional_ids<const N: usize>(ids: &[Option<[u8; N]>]) -> Result<ArrayRef, ArrowError> {
-    let bytes: Vec<u8> = ids.iter().flat_map(|id| id.unwrap_or([0; N])).collect();
+    let mut bytes = Vec::with_capacity(ids.len() * N);
+    ids.iter().for_each(|id| bytes.extend_from_slice(&id.unwrap_or([0; N])));
     let valid: NullBuffer = ids.iter().map(Option::is_some).collect::<Vec<_>>().into();
     Ok(Arc::new(FixedSizeBinaryArray::try_new(N as i32, Buffer::from_vec(bytes), Some(valid))?))
 }

@@ -18,7 +18,7 @@ use arrow::datatypes::{Field, Schema};
 use model::{SpanKind, StatusCode};
 use proto::TraceId;
 
-use super::build::{self, Order, TextColumns};
+use super::build::{self, Order, Spread, TextColumn, TextColumns};
 use super::catalog::Catalog;
 use super::schema;
 use super::sieve::Sieve;
@@ -110,18 +110,23 @@ impl Table<'_> {
         self.columns.push((Field::new(name, array.data_type().clone(), nullable), array));
     }
 
-    fn push_text(&mut self, name: &str, values: &[Option<TextId>], nullable: bool) -> Result<(), Error> {
-        let column = self.texts.column(values.iter().copied())?;
+    fn push_text(&mut self, name: &str, column: TextColumn, nullable: bool) {
         if column.mostly_distinct {
             self.plain.push(name.to_owned());
         }
         self.push(name, column.array, nullable);
+    }
+
+    fn push_sparse_text(&mut self, name: &str, texts: &Spread<TextId>) -> Result<(), Error> {
+        let column = self.texts.sparse(texts)?;
+        self.push_text(name, column, true);
         Ok(())
     }
 
-    fn push_dense_text(&mut self, name: &str, column: &[TextId]) -> Result<(), Error> {
-        let values: Vec<_> = self.order.apply(column).map(Some).collect();
-        self.push_text(name, &values, false)
+    fn push_dense_text(&mut self, name: &str, texts: &[TextId]) -> Result<(), Error> {
+        let column = self.texts.dense(self.order.apply(texts))?;
+        self.push_text(name, column, false);
+        Ok(())
     }
 
     /// All columns but the attributes.
@@ -161,13 +166,13 @@ impl Table<'_> {
             false,
         );
         let messages = order.spread(&window.status_message, |_, _| {});
-        self.push_text(schema::STATUS_MESSAGE, &messages, true)?;
+        self.push_sparse_text(schema::STATUS_MESSAGE, &messages)?;
         let resources: Vec<_> = window.resource.iter().map(|at| window.resources[*at as usize].json).collect();
         self.push_dense_text(schema::RESOURCE, &resources)?;
         self.push_dense_text(schema::SCOPE, &window.scope)?;
         self.push(schema::FLAGS, Arc::new(UInt32Array::from_iter_values(order.apply(&window.flags))), false);
         let trace_states = order.spread(&window.trace_state, |_, _| {});
-        self.push_text(schema::TRACE_STATE, &trace_states, true)?;
+        self.push_sparse_text(schema::TRACE_STATE, &trace_states)?;
         self.push(schema::DROPPED_ATTRIBUTES, order.counts(&window.dropped_attributes_count), false);
         self.push(schema::DROPPED_EVENTS, order.counts(&window.dropped_events_count), false);
         self.push(schema::DROPPED_LINKS, order.counts(&window.dropped_links_count), false);
@@ -221,21 +226,23 @@ impl Table<'_> {
         let order = self.order;
         match kind {
             Kind::String => {
-                let values = order.spread(&column.strings, |row, text| rest.push(row, key, RestValue::Text(text)));
-                return self.push_text(&name, &values, true);
+                let texts = order.spread(&column.strings, |row, text| rest.push(row, key, RestValue::Text(text)));
+                return self.push_sparse_text(&name, &texts);
             }
             Kind::Int => {
-                let values = order.spread(&column.ints, |row, number| rest.push(row, key, RestValue::Int(number)));
-                self.push(&name, Arc::new(Int64Array::from(values)), true);
+                let Spread { values, valid } =
+                    order.spread(&column.ints, |row, number| rest.push(row, key, RestValue::Int(number)));
+                self.push(&name, Arc::new(Int64Array::try_new(values.into(), Some(valid))?), true);
             }
             Kind::Double => {
-                let values =
+                let Spread { values, valid } =
                     order.spread(&column.doubles, |row, number| rest.push(row, key, RestValue::Double(number)));
-                self.push(&name, Arc::new(Float64Array::from(values)), true);
+                self.push(&name, Arc::new(Float64Array::try_new(values.into(), Some(valid))?), true);
             }
             Kind::Bool => {
-                let values = order.spread(&column.bools, |row, flag| rest.push(row, key, RestValue::Bool(flag)));
-                self.push(&name, Arc::new(BooleanArray::from(values)), true);
+                let Spread { values, valid } =
+                    order.spread(&column.bools, |row, flag| rest.push(row, key, RestValue::Bool(flag)));
+                self.push(&name, Arc::new(BooleanArray::new(values.into(), Some(valid))), true);
             }
         }
         Ok(())

@@ -109,13 +109,13 @@ impl TextChunks {
         self.index_of.clear();
         self.index_of.resize(texts, UNSEEN);
         self.distinct.clear();
-        for key in present(array) {
+        each_key(array, |key| {
             let index = &mut self.index_of[key as usize];
             if *index == UNSEEN {
                 *index = self.distinct.len() as u32;
                 self.distinct.push(key);
             }
-        }
+        });
     }
 
     fn write_dictionary(&mut self, texts: &StringArray, chunk: &mut Chunk) -> Result<(), Error> {
@@ -149,15 +149,11 @@ impl TextChunks {
                 let width = width_of(self.distinct.len());
                 self.plain.push(width as u8);
                 let mut indexes = Hybrid::new(width, &mut self.plain);
-                for key in present(rows) {
-                    indexes.put(self.index_of[key as usize], 1);
-                }
+                each_key(rows, |key| indexes.put(self.index_of[key as usize], 1));
                 indexes.finish();
             }
             Err(texts) => {
-                for key in present(rows) {
-                    put_text(texts.value(key as usize), &mut self.plain);
-                }
+                each_key(rows, |key| put_text(texts.value(key as usize), &mut self.plain));
             }
         }
         let page = Page::DataPage {
@@ -195,12 +191,13 @@ impl Chunk {
     }
 }
 
-/// The keys of rows that have a value.
-fn present(rows: &DictionaryArray<Int32Type>) -> impl Iterator<Item = u32> {
+/// Calls `each` with the keys of rows that have a value.
+fn each_key(rows: &DictionaryArray<Int32Type>, mut each: impl FnMut(u32)) {
     let keys = rows.keys().values();
-    let every = rows.nulls().is_none().then(|| keys.iter().map(|key| *key as u32));
-    let some = rows.nulls().map(|valid| valid.valid_indices().map(|row| keys[row] as u32));
-    every.into_iter().flatten().chain(some.into_iter().flatten())
+    match rows.nulls() {
+        None => keys.iter().for_each(|key| each(*key as u32)),
+        Some(valid) => valid.valid_indices().for_each(|row| each(keys[row] as u32)),
+    }
 }
 
 /// Which rows have a value: 1 or 0 in a hybrid run, behind its length.

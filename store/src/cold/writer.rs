@@ -238,6 +238,7 @@ impl Facts {
         let services = Words::new(rows, schema::SERVICE)?;
         let names = Words::new(rows, schema::NAME)?;
         let statuses = Words::new(rows, schema::STATUS)?;
+        let error = statuses.distinct().position(|status| status == StatusCode::Error.name());
         let mut counts = Counts::default();
         if self.spans == 0 {
             (self.start_min, self.start_max, self.end_max) = (i64::MAX, i64::MIN, i64::MIN);
@@ -250,7 +251,7 @@ impl Facts {
             self.end_max = self.end_max.max(start + durations.value(row));
             let (spans, errors, last_start) = counts.entry((services.key(row), names.key(row))).or_default();
             *spans += 1;
-            *errors += u64::from(statuses.value(row) == StatusCode::Error.name());
+            *errors += u64::from(Some(statuses.key(row)) == error);
             *last_start = (*last_start).max(start);
         }
         for ((service, name), (spans, errors, last_start)) in counts {
