@@ -6,3 +6,4 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 for arrangement in whole scattered; do
     step "Load run, arrangement $arrangement" cargo bench --quiet --profile release --bench load -- --arrangement "$arrangement" "$@"
 done
+step "Trace by id among 1,000 blocks" cargo bench --quiet --profile release --bench blocks

@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, BufMut, Bytes};
 use futures::future::try_join_all;
+use http::StatusCode;
 use http::uri::PathAndQuery;
 use prost::Message;
+use proto::TraceId;
 use proto::otlp::collector::trace::v1::ExportTraceServiceResponse;
 use tonic::client::Grpc;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -21,6 +23,9 @@ const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Expor
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 /// A server that is too busy for so long has stopped working.
 const RETRY_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Spans that are not found after this long will not be.
+const VISIBLE_DEADLINE: Duration = Duration::from_secs(30);
 
 /// How the sending went.
 #[derive(Debug)]
@@ -95,6 +100,52 @@ pub(super) async fn look_up(address: &str, lookups: &[Lookup]) -> Result<Vec<Dur
             let trace_id = lookup.trace_id.to_string();
             return Err(LoadError::WrongAnswer { trace_id, sent: lookup.span_count, got });
         }
+    }
+    Ok(times)
+}
+
+/// Asks for traces that nobody sent. The times from request to answer.
+pub(super) async fn look_up_absent(address: &str, trace_ids: &[TraceId]) -> Result<Vec<Duration>, LoadError> {
+    let client = reqwest::Client::new();
+    let mut times = Vec::with_capacity(trace_ids.len());
+    for trace_id in trace_ids {
+        let began = Instant::now();
+        let response = client.get(format!("http://{address}/api/v1/traces/{trace_id}")).send().await?;
+        let status = response.status();
+        response.bytes().await?;
+        times.push(began.elapsed());
+        if status != StatusCode::NOT_FOUND {
+            return Err(LoadError::Server(format!("{status} for trace {trace_id}, which was never sent")));
+        }
+    }
+    Ok(times)
+}
+
+/// Sends requests one after the other, and after each answer searches until its service is found. The times from the
+/// answer to that.
+pub(super) async fn until_visible(
+    grpc: &str,
+    http: &str,
+    requests: &[(String, Bytes)],
+) -> Result<Vec<Duration>, LoadError> {
+    let channel = Endpoint::from_shared(format!("http://{grpc}"))?.connect().await?;
+    let mut exporter = Grpc::new(channel);
+    let client = reqwest::Client::new();
+    let mut times = Vec::with_capacity(requests.len());
+    for (service, request) in requests {
+        export(&mut exporter, request.clone()).await.map_err(|status| LoadError::Export(Box::new(status)))?;
+        let began = Instant::now();
+        loop {
+            let url = format!("http://{http}/api/v1/search?service={service}&limit=1");
+            let answer: serde_json::Value = client.get(&url).send().await?.error_for_status()?.json().await?;
+            if answer["traces"].as_array().is_some_and(|traces| !traces.is_empty()) {
+                break;
+            }
+            if began.elapsed() > VISIBLE_DEADLINE {
+                return Err(LoadError::TooSlow("an acknowledged span is not found", VISIBLE_DEADLINE));
+            }
+        }
+        times.push(began.elapsed());
     }
     Ok(times)
 }

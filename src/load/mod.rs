@@ -6,6 +6,7 @@
 //! look up traces in the hot tier, start the server again without a hot tier and look them up in the cold one. Nothing is
 //! encoded while anything is measured, so that the generator takes little of the CPU that the server needs.
 
+mod blocks;
 mod client;
 mod report;
 mod server;
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use proto::UnixNanos;
 
+pub use blocks::{BlocksOptions, BlocksReport, run_blocks};
 pub use report::Report;
 pub use workload::Arrangement;
 
@@ -26,6 +28,12 @@ use workload::{Workload, WorkloadSettings};
 
 /// Offloading the rest must not take longer than this, or else something hangs.
 const OFFLOAD_DEADLINE: Duration = Duration::from_secs(120);
+/// How long a fresh server is left alone before its memory is looked at.
+const IDLE: Duration = Duration::from_secs(1);
+/// Blocks that have not become fewer for so long are not being merged.
+const MERGES_QUIET: Duration = Duration::from_secs(5);
+/// Requests whose way from the answer to a search is timed.
+const VISIBLE_PROBES: usize = 20;
 /// How often the server's metrics are read while waiting.
 const POLL_PERIOD: Duration = Duration::from_millis(100);
 
@@ -122,6 +130,8 @@ pub async fn run(options: &LoadOptions, progress: &mut impl Write) -> Result<Rep
     let data_dir = server::DataDir::new()?;
     let server = Server::start(&binary, data_dir.path(), Retention::Default).await?;
     say(format!("sending to {} ({})", server.otlp_grpc, binary.display()))?;
+    tokio::time::sleep(IDLE).await;
+    let idle_memory_bytes = server.resident_memory_bytes()?;
     let cpu_before = server.cpu_time()?;
     let sent = client::send(&server.otlp_grpc, &workload.requests, options.conns.max(1)).await?;
     let cpu_answered = server.cpu_time()?.saturating_sub(cpu_before);
@@ -144,6 +154,9 @@ pub async fn run(options: &LoadOptions, progress: &mut impl Write) -> Result<Rep
     say(format!("looking up {} traces in each tier", workload.lookups.len()))?;
     let hot_lookups = look_up(&server, &workload).await?;
     let peak_memory_lookups_bytes = server.peak_memory_bytes()?;
+    let visible = client::until_visible(&server.otlp_grpc, &server.http, &workload::probes(VISIBLE_PROBES)).await?;
+    say("waiting for merges".to_owned())?;
+    let merged_bytes = merged_bytes(&server).await?;
     server.stop().await?;
     let server = Server::start(&binary, data_dir.path(), Retention::ColdOnly).await?;
     let began_waiting = Instant::now();
@@ -172,10 +185,13 @@ pub async fn run(options: &LoadOptions, progress: &mut impl Write) -> Result<Rep
         cpu_background,
         cpu_offloaded,
         cpu_merging,
+        idle_memory_bytes,
         peak_memory_bytes,
         peak_memory_lookups_bytes,
         hot_bytes,
         cold_bytes,
+        merged_bytes,
+        visible: Percentiles::of(visible),
         hot_lookups: Percentiles::of(hot_lookups),
         cold_lookups: Percentiles::of(cold_lookups),
     })
@@ -186,6 +202,20 @@ pub async fn run(options: &LoadOptions, progress: &mut impl Write) -> Result<Rep
 pub fn requests(spans: usize, arrangement: Arrangement, seed: u64) -> Vec<bytes::Bytes> {
     let end = UnixNanos::from_system(SystemTime::now());
     Workload::new(&WorkloadSettings { seed, end, span_count: spans, arrangement, lookup_count: 0 }).requests
+}
+
+/// Bytes of the cold tier when no merge goes on any more.
+async fn merged_bytes(server: &Server) -> Result<u64, LoadError> {
+    let mut blocks = server.cold_blocks().await?;
+    let mut since = Instant::now();
+    while since.elapsed() < MERGES_QUIET {
+        tokio::time::sleep(POLL_PERIOD).await;
+        let now = server.cold_blocks().await?;
+        if now != blocks {
+            (blocks, since) = (now, Instant::now());
+        }
+    }
+    server.named_cold_bytes().await
 }
 
 async fn look_up(server: &Server, workload: &Workload) -> Result<Vec<Duration>, LoadError> {

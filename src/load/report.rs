@@ -31,6 +31,13 @@ impl Percentiles {
     }
 }
 
+impl fmt::Display for Percentiles {
+    /// p50, p99 and maximum.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} / {} / {} ms", ms(self.p50), ms(self.p99), ms(self.max))
+    }
+}
+
 /// What a run came to.
 #[derive(Debug, Clone)]
 pub struct Report {
@@ -64,14 +71,20 @@ pub struct Report {
     pub cpu_offloaded: Duration,
     /// Of that, what went into merging blocks that were committed before.
     pub cpu_merging: Duration,
+    /// The server's memory before the first request.
+    pub idle_memory_bytes: u64,
     /// The server's peak memory until then.
     pub peak_memory_bytes: u64,
     /// The same, with the lookups in the hot tier.
     pub peak_memory_lookups_bytes: u64,
     /// Disk that the hot tier takes, everything still in it.
     pub hot_bytes: u64,
-    /// Disk that the cold tier takes.
+    /// Disk that the cold tier takes, with what merges replaced and readers may still read.
     pub cold_bytes: u64,
+    /// Bytes of what the manifests name once nothing is merged any more.
+    pub merged_bytes: u64,
+    /// From an answer to a search that finds the spans.
+    pub visible: Percentiles,
     /// Trace by id, answered by the hot tier.
     pub hot_lookups: Percentiles,
     /// Trace by id, answered by the cold tier.
@@ -118,7 +131,7 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut row = |name: &str, value: String| writeln!(f, "{name:<44}{value:>28}");
-        let times = |times: &Percentiles| format!("{} / {} / {} ms", ms(times.p50), ms(times.p99), ms(times.max));
+        let times = Percentiles::to_string;
         row("arrangement", self.arrangement.to_string())?;
         row("spans, traces, resources", format!("{}, {}, {}", self.span_count, self.trace_count, self.resource_count))?;
         row("spans per trace", format!("{:.1}", self.span_count as f64 / self.trace_count.max(1) as f64))?;
@@ -134,10 +147,13 @@ impl fmt::Display for Report {
         row("the same with merges that went on meanwhile", format!("{:.0}", self.spans_per_cpu_sec_offloaded()))?;
         row("spans per second, wall", format!("{:.0}", self.spans_per_sec()))?;
         row("answer p50 / p99 / max", times(&self.answers))?;
+        row("memory, idle", format!("{:.0} MB", self.idle_memory_bytes as f64 / 1e6))?;
         row("peak memory, ingest and offload", format!("{:.0} MB", self.peak_memory_bytes as f64 / 1e6))?;
         row("peak memory, hot lookups too", format!("{:.0} MB", self.peak_memory_lookups_bytes as f64 / 1e6))?;
         row("hot bytes per span, on disk", format!("{:.1}", self.per_span(self.hot_bytes)))?;
-        row("cold bytes per span, on disk", format!("{:.1}", self.per_span(self.cold_bytes)))?;
+        row("cold bytes per span, merged", format!("{:.1}", self.per_span(self.merged_bytes)))?;
+        row("the same with what merges replaced, on disk", format!("{:.1}", self.per_span(self.cold_bytes)))?;
+        row("answer to found by search, p50 / p99 / max", times(&self.visible))?;
         row("trace by id, hot, p50 / p99 / max", times(&self.hot_lookups))?;
         row("trace by id, cold, p50 / p99 / max", times(&self.cold_lookups))
     }

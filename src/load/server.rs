@@ -93,6 +93,16 @@ pub(super) fn binary(given: Option<&Path>) -> Result<PathBuf, LoadError> {
 impl Server {
     /// Starts the binary on ports of its own and waits until it is ready.
     pub(super) async fn start(binary: &Path, data_dir: &Path, retention: Retention) -> Result<Self, LoadError> {
+        Self::start_with(binary, data_dir, retention, &[]).await
+    }
+
+    /// The same, with further `options` of `spanhold serve`.
+    pub(super) async fn start_with(
+        binary: &Path,
+        data_dir: &Path,
+        retention: Retention,
+        options: &[&str],
+    ) -> Result<Self, LoadError> {
         let mut command = Command::new(binary);
         command.arg("serve").arg("--data-dir").arg(data_dir);
         for listener in ["--otlp-grpc-listen", "--otlp-http-listen", "--http-listen"] {
@@ -103,6 +113,7 @@ impl Server {
             command.args(["--hot-retention", "1ms"]);
         }
         let mut child = command
+            .args(options)
             .env("SPANHOLD_LOG", "warn")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -150,9 +161,18 @@ impl Server {
 
     /// The most memory that was resident at any time so far.
     pub(super) fn peak_memory_bytes(&self) -> Result<u64, LoadError> {
+        self.memory_bytes("VmHWM")
+    }
+
+    /// The memory that is resident now.
+    pub(super) fn resident_memory_bytes(&self) -> Result<u64, LoadError> {
+        self.memory_bytes("VmRSS")
+    }
+
+    fn memory_bytes(&self, field: &str) -> Result<u64, LoadError> {
         let path = format!("/proc/{}/status", self.child.id());
         let status = fs::read_to_string(&path).map_err(LoadError::io(path))?;
-        peak_memory_bytes(&status).ok_or_else(|| LoadError::Server("status has no VmHWM".to_owned()))
+        memory_bytes(&status, field).ok_or_else(|| LoadError::Server(format!("status has no {field}")))
     }
 
     /// Whether all of `span_count` spans are in the cold tier.
@@ -162,6 +182,26 @@ impl Server {
             && metric(&metrics, "spanhold_store_open_window_spans")? == 0.0
             && metric(&metrics, "spanhold_store_in_flight_bytes")? == 0.0;
         Ok(is_idle && metric(&metrics, "spanhold_store_offloaded_spans_total")? >= span_count as f64)
+    }
+
+    /// Bytes of all that the manifests name: blocks and rollups. What merges replaced is not among them.
+    pub(super) async fn named_cold_bytes(&self) -> Result<u64, LoadError> {
+        let metrics = self.metrics().await?;
+        let blocks = metric(&metrics, "spanhold_store_cold_bytes")?;
+        Ok((blocks + metric(&metrics, "spanhold_store_rollup_bytes")?) as u64)
+    }
+
+    /// Blocks that the manifests name.
+    pub(super) async fn cold_blocks(&self) -> Result<u64, LoadError> {
+        Ok(metric(&self.metrics().await?, "spanhold_store_cold_blocks")? as u64)
+    }
+
+    /// Requests so far that read from the object store, successful or not.
+    pub(super) async fn object_gets(&self) -> Result<u64, LoadError> {
+        const GETS: &str = "spanhold_store_object_requests_total{operation=\"get\"";
+        let metrics = self.metrics().await?;
+        let gets = metrics.lines().filter_map(|line| line.strip_prefix(GETS)?.rsplit_once(' ')?.1.parse::<u64>().ok());
+        Ok(gets.sum())
     }
 
     /// Whether only the cold tier can answer.
@@ -244,9 +284,9 @@ fn thread_name(stat: &str) -> Option<&str> {
     Some(stat.split_once('(')?.1.rsplit_once(')')?.0)
 }
 
-/// `VmHWM` of `/proc/PID/status`, which is in KiB.
-fn peak_memory_bytes(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+/// A field of `/proc/PID/status` that is in KiB.
+fn memory_bytes(status: &str, field: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }
@@ -273,7 +313,7 @@ mod tests {
     #[test]
     fn this_process_has_used_memory() {
         let status = fs::read_to_string("/proc/self/status").expect("Linux");
-        assert!(peak_memory_bytes(&status).expect("VmHWM") > 1 << 20);
+        assert!(memory_bytes(&status, "VmHWM").expect("the peak") > 1 << 20);
     }
 
     #[test]

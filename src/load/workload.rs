@@ -3,11 +3,14 @@
 //! The spans are the demo's: the mix, the attributes and the resources of a small database platform, at a far higher rate.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use prost::Message;
 use proto::otlp::collector::trace::v1::ExportTraceServiceRequest;
+use proto::otlp::common::v1::{AnyValue, KeyValue, any_value};
+use proto::otlp::resource::v1::Resource;
+use proto::otlp::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use proto::{TraceId, UnixNanos};
 
 use crate::demo::dice::Dice;
@@ -15,7 +18,7 @@ use crate::demo::span::{EmittedSpan, resource_spans};
 use crate::demo::traffic::{Traffic, TrafficSettings};
 
 /// Spans per request: what a collector's batch processor sends under load, roughly.
-const REQUEST_SPANS: usize = 1_000;
+pub(super) const REQUEST_SPANS: usize = 1_000;
 /// Traces per second of virtual time: a fleet of about 1,000 instances with sampled SQL.
 const TRACES_PER_SEC: f64 = 2_000.0;
 /// What a trace of the mix has, to place the start of virtual time; only the times depend on it.
@@ -95,6 +98,39 @@ impl Workload {
     pub(super) fn wire_bytes(&self) -> u64 {
         self.requests.iter().map(|request| request.len() as u64).sum()
     }
+}
+
+/// Requests of one span each, with the service that only it has.
+pub(super) fn probes(count: usize) -> Vec<(String, Bytes)> {
+    let now = UnixNanos::from_system(SystemTime::now());
+    let mut dice = Dice::new(0, "probes");
+    let mut probe = |number: usize| {
+        let service = format!("probe-{number}");
+        let span = Span {
+            trace_id: dice.trace_id().as_bytes().to_vec(),
+            span_id: (number as u64 + 1).to_be_bytes().to_vec(),
+            name: "probe".to_owned(),
+            start_time_unix_nano: now.as_u64(),
+            end_time_unix_nano: now.as_u64() + 1,
+            ..Span::default()
+        };
+        let name = KeyValue {
+            key: "service.name".to_owned(),
+            value: Some(AnyValue { value: Some(any_value::Value::StringValue(service.clone())) }),
+            ..KeyValue::default()
+        };
+        let resource = Resource { attributes: vec![name], ..Resource::default() };
+        let scope_spans = vec![ScopeSpans { spans: vec![span], ..ScopeSpans::default() }];
+        let group = ResourceSpans { resource: Some(resource), scope_spans, ..ResourceSpans::default() };
+        (service, ExportTraceServiceRequest { resource_spans: vec![group] }.encode_to_vec().into())
+    };
+    (0..count).map(&mut probe).collect()
+}
+
+/// Ids that no workload has.
+pub(super) fn absent_ids(count: usize) -> Vec<TraceId> {
+    let mut dice = Dice::new(0, "absent");
+    (0..count).map(|_| dice.trace_id()).collect()
 }
 
 /// Whole operations, request after request.
