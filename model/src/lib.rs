@@ -5,11 +5,14 @@
 pub mod class;
 pub mod duration;
 pub mod retention;
+pub mod rules;
+pub mod run;
 pub mod self_time;
 pub mod span;
 pub mod summary;
 pub mod text;
 pub mod tree;
+mod wildcard;
 
 pub use class::{ClassSet, Classifier, OperationClass, Priority};
 pub use span::{Event, KeyValue, Link, Resource, Scope, Span, SpanKind, StatusCode, Value};

@@ -12,7 +12,6 @@ mod facts;
 mod policy;
 mod sampling;
 mod surroundings;
-mod wildcard;
 
 pub use decide::{Decision, Outcome, decide};
 pub use error::{PolicyError, RuleProblem};

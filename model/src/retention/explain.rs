@@ -1,8 +1,8 @@
 //! A policy in words, for `spanhold check-config` and for whoever wonders why a trace is gone.
 
 use super::policy::{AttributeTest, Condition, Fallback, Keep, Rule, Selector, ValueTest};
-use super::wildcard::Wildcard;
 use super::{INSTANCE_ATTRIBUTE, Policy, StatusSet};
+use crate::wildcard::Wildcard;
 use crate::{ClassSet, StatusCode};
 
 /// Largest first, with nanoseconds.
