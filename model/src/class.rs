@@ -15,6 +15,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub use classifier::Classifier;
+pub(crate) use classifier::NameMatch;
+pub(crate) use words::Words;
 
 /// Attributes that tell the class, most telling first: the first one that a span has is what [`Classifier::classify`] takes.
 /// The value is a class, or a word for the work itself, such as `create_instance`.

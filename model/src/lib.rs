@@ -4,10 +4,12 @@
 
 pub mod class;
 pub mod duration;
+pub mod failover;
 pub mod retention;
 pub mod rules;
 pub mod run;
 pub mod self_time;
+pub mod semconv;
 pub mod span;
 pub mod summary;
 pub mod text;

@@ -15,6 +15,7 @@ mod surroundings;
 
 pub use decide::{Decision, Outcome, decide};
 pub use error::{PolicyError, RuleProblem};
+pub(crate) use explain::written;
 pub use facts::{
     Context, Episode, FactValue, Health, INSTANCE_ATTRIBUTE, LatencyPercentile, StateKey, StatusSet, TraceFacts,
 };

@@ -3,9 +3,11 @@
 //! Owns what a trace says about a run ([`RunPart`]), how the parts of a run find each other ([`RunKey`]), and what they come
 //! to. Everything is a function of the set of parts, whatever the order in which their spans came; a run is never closed.
 
+mod joined;
 mod key;
 mod part;
 
+pub use joined::{LINK_DEPTH_MAX, PARTS_MAX, Run, RunRef, RunRefError, RunState, StepBaseline};
 pub use key::{RunId, RunIdKind, RunKey};
 pub use part::{
     BackupFigures, LINKS_MAX, OTHER_MAX, Outcome, PENDING_MAX, PHASE_SPANS_MAX, PartKind, Pending, PhaseSpan, RunError,
