@@ -6,3 +6,4 @@
 mod mark;
 
 pub use mark::HealthMark;
+pub(crate) use mark::is_failed;

@@ -61,7 +61,7 @@ impl Words {
     }
 
     /// The word at this place, counted from 0.
-    pub(super) fn get(&self, index: usize) -> Option<&str> {
+    pub(crate) fn get(&self, index: usize) -> Option<&str> {
         let end = *self.ends.get(index)?;
         let start = if index == 0 { 0 } else { self.ends[index - 1] + 1 };
         Some(&self.text[start..end])

@@ -17,6 +17,9 @@ pub const OTHER_MAX: usize = 256;
 /// Distinct steps that a part keeps, the earliest ones.
 pub const STEPS_MAX: usize = 64;
 
+/// Ids that a part keeps: more than that are not those of one run.
+pub const IDS_MAX: usize = 16;
+
 /// Linked traces that a part keeps.
 pub const LINKS_MAX: usize = 50;
 
