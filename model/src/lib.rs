@@ -11,6 +11,7 @@ pub mod run;
 pub mod self_time;
 pub mod semconv;
 pub mod span;
+pub mod stats;
 pub mod summary;
 pub mod text;
 pub mod tree;

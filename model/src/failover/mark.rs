@@ -1,5 +1,7 @@
 //! What traces of the data plane say about an instance: evidence for when it failed.
 
+use std::borrow::Cow;
+
 use proto::UnixNanos;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +13,8 @@ use crate::{Span, StatusCode, semconv};
 pub struct HealthMark {
     /// `dbaas.instance.id`
     pub instance: String,
+    /// `server.address`: which node of the instance; empty when not told.
+    pub target: String,
     /// When it is known: the start of one that failed, the end of one that went well.
     pub at: UnixNanos,
     /// Which.
@@ -28,9 +32,11 @@ impl HealthMark {
     pub fn of(span: &Span, rules: &Rules) -> Option<Self> {
         let kind = rules.map(span).mark(&span.name)?;
         let instance = semconv::of_span(span, "dbaas.instance.id").and_then(semconv::text)?.into_owned();
+        let target = semconv::lookup(&span.attributes, "server.address").and_then(semconv::text);
+        let target = target.map(Cow::into_owned).unwrap_or_default();
         let failed = is_failed(span);
         let at = if failed { span.start } else { span.end.max(span.start) };
-        Some(Self { instance, at, kind, failed })
+        Some(Self { instance, target, at, kind, failed })
     }
 }
 
