@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use classifier::Classifier;
 pub(crate) use classifier::NameMatch;
+pub(crate) use shape::is_statement;
 pub(crate) use words::Words;
 
 /// Attributes that tell the class, most telling first: the first one that a span has is what [`Classifier::classify`] takes.

@@ -18,5 +18,6 @@ pub use report::{
     Attainment, Before, Completeness, Distribution, Group, GroupBy, GroupByError, LIST_ALL_BELOW, MeasureReport,
     PhaseReport, Report, ReportOptions, SLO_BARS_MAX, UNATTRIBUTED_SHARE_MAX, WORST_MAX, WorstFailover, report,
 };
+pub(crate) use sweep::sweep_with;
 pub use sweep::{PhaseNanos, sweep};
 pub use timeline::{T0Source, Timeline, timeline};

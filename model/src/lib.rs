@@ -2,7 +2,10 @@
 //!
 //! Pure functions over plain data. Never does I/O, is never async, knows no file format and no tier.
 
+pub mod backup;
+pub mod breakdown;
 pub mod class;
+pub mod critical_path;
 pub mod duration;
 pub mod failover;
 pub mod retention;

@@ -49,10 +49,28 @@ impl PhaseNanos {
     }
 }
 
-/// Gives each instant from `start` to `end` to the innermost active span with a phase; of two equally deep ones to the one that
-/// started later; without one to `other` while one of these intervals is active, else to `unattributed`.
+/// [`sweep_with`] for failovers.
 #[must_use]
 pub fn sweep(start: UnixNanos, end: UnixNanos, spans: &[PhaseSpan], other: &[Interval]) -> PhaseNanos {
+    let mut nanos = PhaseNanos::default();
+    sweep_with(start, end, spans, other, |phase, is_other, passed| match phase {
+        Some(phase) => nanos.add(phase, passed),
+        None if is_other => nanos.other += passed,
+        None => nanos.unattributed += passed,
+    });
+    nanos
+}
+
+/// Gives each instant from `start` to `end` to the innermost active span with a phase; of two equally deep ones to the one that
+/// started later; without one to `other` while one of these intervals is active, else to nobody. Tells `settle` each stretch: the
+/// phase, whether `other` was active, and the nanoseconds.
+pub(crate) fn sweep_with(
+    start: UnixNanos,
+    end: UnixNanos,
+    spans: &[PhaseSpan],
+    other: &[Interval],
+    mut settle: impl FnMut(Option<Phase>, bool, i64),
+) {
     let mut edges: Vec<Edge> = Vec::with_capacity(2 * (spans.len() + other.len()));
     for (index, span) in spans.iter().enumerate() {
         push_edges(&mut edges, Interval { start: span.start, end: span.end }, (start, end), Some(index));
@@ -62,7 +80,6 @@ pub fn sweep(start: UnixNanos, end: UnixNanos, spans: &[PhaseSpan], other: &[Int
     }
     edges.sort_unstable_by_key(|edge| edge.at);
 
-    let mut nanos = PhaseNanos::default();
     // The innermost comes last.
     let mut active: BTreeSet<(u16, UnixNanos, usize)> = BTreeSet::new();
     let mut others_active = 0_usize;
@@ -70,7 +87,7 @@ pub fn sweep(start: UnixNanos, end: UnixNanos, spans: &[PhaseSpan], other: &[Int
     for edge in edges {
         let passed = edge.at.nanos_since(settled);
         if passed > 0 {
-            settle(&mut nanos, passed, active.last().map(|(_, _, index)| spans[*index].phase), others_active);
+            settle(active.last().map(|(_, _, index)| spans[*index].phase), others_active > 0, passed);
             settled = edge.at;
         }
         match (edge.span, edge.begins) {
@@ -84,8 +101,7 @@ pub fn sweep(start: UnixNanos, end: UnixNanos, spans: &[PhaseSpan], other: &[Int
             (None, false) => others_active -= 1,
         }
     }
-    settle(&mut nanos, end.nanos_since(settled).max(0), None, 0);
-    nanos
+    settle(None, false, end.nanos_since(settled).max(0));
 }
 
 struct Edge {
@@ -100,13 +116,5 @@ fn push_edges(edges: &mut Vec<Edge>, interval: Interval, (start, end): (UnixNano
     if from < to {
         edges.push(Edge { at: from, span, begins: true });
         edges.push(Edge { at: to, span, begins: false });
-    }
-}
-
-fn settle(nanos: &mut PhaseNanos, passed: i64, phase: Option<Phase>, others_active: usize) {
-    match phase {
-        Some(phase) => nanos.add(phase, passed),
-        None if others_active > 0 => nanos.other += passed,
-        None => nanos.unattributed += passed,
     }
 }
