@@ -15,6 +15,7 @@ pub mod reference;
 pub mod send;
 pub mod span;
 pub mod traffic;
+pub mod world;
 
 use std::future::Future;
 use std::io::Write;
