@@ -258,3 +258,6 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let secs: u64 = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
     Some(Duration::from_secs(secs).min(send::SERVER_DELAY_LONGEST))
 }
+
+#[cfg(test)]
+mod tests;
