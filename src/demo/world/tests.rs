@@ -25,6 +25,9 @@ fn settings(hours: u32, pathologies: Pathologies) -> WorldSettings {
     }
 }
 
+/// Trace id and span id.
+type Ids<'a> = (&'a [u8], &'a [u8]);
+
 /// Everything that a world gives.
 #[derive(Default)]
 struct Given {
@@ -266,7 +269,7 @@ fn operations_are_counted_as_they_were_sent() {
     ];
     let given = given(settings(48, on.into_iter().fold(Pathologies::NONE, Pathologies::with)));
     // The last end wins, whatever came when.
-    let mut last: HashMap<(&[u8], &[u8]), (String, &Span)> = HashMap::new();
+    let mut last: HashMap<Ids<'_>, (String, &Span)> = HashMap::new();
     for (service, span) in given.spans() {
         let kept = last.entry((&span.trace_id, &span.span_id)).or_insert_with(|| (service, span));
         if span.end_time_unix_nano > kept.1.end_time_unix_nano {

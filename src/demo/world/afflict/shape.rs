@@ -77,6 +77,7 @@ impl Afflictions {
         skewed
     }
 
+    #[expect(clippy::ptr_arg, reason = "all strikes have one signature")]
     pub(super) fn write_parents(&mut self, parcels: &mut Vec<Parcel>) -> u64 {
         let dice = self.dice(Pathology::ZeroParents);
         let mut written = 0;
@@ -121,6 +122,7 @@ impl Afflictions {
         changed
     }
 
+    #[expect(clippy::ptr_arg, reason = "all strikes have one signature")]
     pub(super) fn change_errors(&mut self, parcels: &mut Vec<Parcel>) -> u64 {
         let dice = self.dice(Pathology::ErrorShapes);
         let mut changed = 0;
@@ -174,6 +176,7 @@ impl Afflictions {
         abused
     }
 
+    #[expect(clippy::ptr_arg, reason = "all strikes have one signature")]
     pub(super) fn count_links(&mut self, parcels: &mut Vec<Parcel>) -> u64 {
         parcels.iter().filter(|parcel| !parcel.emitted.span.links.is_empty()).count() as u64
     }
