@@ -90,3 +90,39 @@ fn rolled_out_emitter(emitter: &Emitter, id: usize, count: u64) -> Emitter {
     }
     Emitter { id, service: emitter.service, scope: emitter.scope, version, resource, clock_skew_nanos: 0 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::dice::Dice;
+    use crate::demo::fleet::FleetSettings;
+    use crate::demo::span::{Draft, TraceBuilder};
+
+    const START: UnixNanos = UnixNanos::from_i64(1_790_812_800_000_000_000);
+
+    /// Version and pod of a service's sender, so long after the start.
+    fn sent_by(deploys: &mut Deploys, fleet: &Fleet, region: usize, hours: u32) -> (String, String) {
+        let mut trace = TraceBuilder::new(&mut Dice::new(1, "deploy"), START);
+        trace.add(Draft::new(fleet.service(region, "provisioner"), "work"));
+        let mut spans = trace.finish();
+        deploys.apply(fleet, &mut spans, after(START, Duration::from_secs(3_600) * hours));
+        let emitter = &spans[0].emitter;
+        let pod = emitter.resource.attributes.iter().find(|attribute| attribute.key == "k8s.pod.name");
+        (emitter.version.clone(), format!("{:?}", pod.expect("a pod").value))
+    }
+
+    #[test]
+    fn every_day_has_its_version_and_the_canary_region_has_it_first() {
+        let fleet = Fleet::with(FleetSettings { seed: 1, instance_count: 4, has_quirks: false, is_crowded: false });
+        let mut deploys = Deploys::new(START);
+        let other = (CANARY_REGION + 1) % 4;
+        let before = sent_by(&mut deploys, &fleet, other, 12);
+        assert_eq!(before.0, "2.14.0");
+        assert_eq!(sent_by(&mut deploys, &fleet, CANARY_REGION, 12).0, "2.14.1");
+        let after_it = sent_by(&mut deploys, &fleet, other, 15);
+        assert_eq!(after_it.0, "2.14.1");
+        assert_ne!(before.1, after_it.1, "a roll-out replaces pods");
+        assert_eq!(sent_by(&mut deploys, &fleet, other, 15 + 24 * 9).0, "2.14.10");
+        assert_eq!(deploys.canary_version(&fleet, "provisioner", deploys.canary_time(3)), "2.14.4");
+    }
+}

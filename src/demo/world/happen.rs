@@ -43,7 +43,6 @@ impl World {
                 });
             }
             Event::Reused(position, trace_id) => {
-                self.afflictions.note(Pathology::TraceReuse, 0);
                 self.make(at, position, Kind::ALL.len(), |stage| {
                     let plan = failover::Plan::planned(stage);
                     let mut made = failover::failover(stage, &plan, Some(trace_id));
@@ -52,10 +51,13 @@ impl World {
                 });
             }
             Event::PerFile(files) => {
-                self.afflictions.note(Pathology::AttributeAbuse, files);
                 let count = self.fleet.instances.len() as u64;
                 let position = self.once().below(count) as usize;
-                self.make(at, position, Kind::ALL.len(), |stage| backup::backup(stage, Some(files)));
+                self.make(at, position, Kind::ALL.len(), |stage| {
+                    let mut made = backup::backup(stage, Some(files));
+                    made.pathologies.push(Pathology::AttributeAbuse);
+                    made
+                });
             }
         }
     }

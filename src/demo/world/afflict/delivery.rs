@@ -32,8 +32,8 @@ impl Afflictions {
     pub(super) fn strike_root_last(&mut self, parcels: &mut [Parcel], is_long: bool, struck: &mut BTreeSet<Pathology>) {
         if self.on.has(Pathology::RootLast) {
             if is_long {
-                self.note(Pathology::RootLast, parcels.iter().filter(|parcel| parcel.is_root).count() as u64);
-                struck.insert(Pathology::RootLast);
+                let roots = parcels.iter().filter(|parcel| parcel.is_root).count();
+                self.note(Pathology::RootLast, roots as u64, struck);
             }
             return;
         }

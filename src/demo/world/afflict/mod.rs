@@ -79,9 +79,9 @@ impl Afflictions {
     /// Lets everything that is on strike an operation that was made, and says so in its truth.
     pub(super) fn afflict(&mut self, made: Made) -> Sent {
         let Made { spans, beside, mut run, class, pathologies, .. } = made;
-        let mut struck: BTreeSet<Pathology> = pathologies.into_iter().collect();
-        for pathology in &struck {
-            self.note(*pathology, 0);
+        let mut struck = BTreeSet::new();
+        for pathology in pathologies {
+            self.note(pathology, 0, &mut struck);
         }
         let own = spans.into_iter().map(|emitted| (emitted, true));
         let mut parcels: Vec<Parcel> = own
@@ -126,10 +126,10 @@ impl Afflictions {
         Sent { parcels, run, class }
     }
 
-    /// Counts an operation that a pathology struck, and the spans that it changed.
-    pub(super) fn note(&mut self, pathology: Pathology, spans: u64) {
+    /// Counts spans that a pathology changed, and their operation if it had not struck it before.
+    fn note(&mut self, pathology: Pathology, spans: u64, struck: &mut BTreeSet<Pathology>) {
         let count = &mut self.counts[pathology as usize];
-        count.0 += 1;
+        count.0 += u64::from(struck.insert(pathology));
         count.1 += spans;
     }
 
@@ -158,8 +158,7 @@ impl Afflictions {
         }
         let changed = strike(self, parcels);
         if changed > 0 {
-            self.note(pathology, changed);
-            struck.insert(pathology);
+            self.note(pathology, changed, struck);
         }
     }
 }

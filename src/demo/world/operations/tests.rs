@@ -174,3 +174,47 @@ fn a_slow_peer_copies_slowly() {
     };
     assert_near("slow peers", rate(false) / rate(true), 4.0, 0.2);
 }
+
+#[test]
+fn a_crashed_controller_leaves_no_root_and_nothing_after() {
+    let made = many(6_000, |_, _| true, provisioning::create_instance);
+    let lost: Vec<&Made> =
+        made.iter().filter(|made| made.run.as_ref().is_some_and(|run| run.outcome == Outcome::Lost)).collect();
+    assert_near("crashes", lost.len() as f64 / made.len() as f64, 0.02, 0.25);
+    for made in lost {
+        let end = made.run.as_ref().and_then(|run| run.end_unix_nano).expect("an end").as_u64();
+        assert!(made.spans.iter().all(|emitted| emitted.span.end_time_unix_nano <= end));
+        assert!(made.spans.iter().all(|emitted| emitted.span.name != "CreateInstance"));
+    }
+}
+
+#[test]
+fn a_second_attempt_is_told_in_the_same_trace_or_under_the_same_id() {
+    let made = many(4_000, has_standby, |stage| {
+        let plan = Plan::unplanned(stage);
+        failover(stage, &plan, None)
+    });
+    let (mut inside, mut apart) = (0, 0);
+    for made in made.iter().filter(|made| made.run.as_ref().is_some_and(|run| run.attempts == 2)) {
+        let run = made.run.as_ref().expect("filtered");
+        let roots: Vec<_> = made.spans.iter().filter(|emitted| emitted.span.name == run.operation).collect();
+        let has_id = |key: &str| {
+            let texts = roots.iter().filter(|root| {
+                root.span
+                    .attributes
+                    .iter()
+                    .any(|attribute| attribute.key == key && format!("{:?}", attribute.value).contains(&run.run_id))
+            });
+            texts.count()
+        };
+        match (run.dialect, roots.len()) {
+            ("multigres" | "vitess", count) => assert_eq!(count, 2, "{run:?}"),
+            (_, 1) => inside += 1,
+            (_, count) => {
+                assert_eq!((count, has_id("dbaas.failover.id")), (2, 2), "{run:?}");
+                apart += 1;
+            }
+        }
+    }
+    assert!(inside > 30 && apart > 30, "{inside} in one trace, {apart} in two");
+}
