@@ -20,6 +20,8 @@ mod disk_full;
 mod formats;
 /// The seeds of the fuzz targets.
 mod fuzz_seeds;
+/// Days of a platform from `spanhold demo --profile`, held against what it says really happened.
+mod history;
 /// What no honest client sends, and damaged objects: answered, bounded, harmless.
 mod hostile;
 /// `spanhold inspect` over a server and over a folder, and what the documents say of metrics and settings.

@@ -75,8 +75,12 @@ impl Dice {
 
     /// A time whose logarithm is normal, with this median: the usual shape of latencies.
     pub fn lognormal(&mut self, median: Duration, sigma: f64) -> Duration {
-        let multiple = (sigma * self.normal()).exp().min(LOGNORMAL_MULTIPLE_MAX);
-        median.mul_f64(multiple)
+        self.lognormal_within(median, sigma, LOGNORMAL_MULTIPLE_MAX)
+    }
+
+    /// A lognormal time of at most `multiple_max` medians.
+    pub fn lognormal_within(&mut self, median: Duration, sigma: f64, multiple_max: f64) -> Duration {
+        median.mul_f64((sigma * self.normal()).exp().min(multiple_max))
     }
 
     /// The time to the next of events that come `per_second` on average, independently (a Poisson process).

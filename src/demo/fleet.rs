@@ -13,12 +13,18 @@ use super::span::{Fact, key_value};
 /// Instances of the demo's fleet: enough for charts by region and engine, few enough that each has a history.
 pub const INSTANCE_COUNT: usize = 60;
 
-const TENANT_COUNT: usize = 20;
+/// Tenants per 10 instances, and how many there are at least.
+const TENANTS_PER_10_INSTANCES: usize = 3;
+const TENANTS_MIN: usize = 20;
 /// How much more the first tenant owns than the n-th: `n^-1.1`, the usual skew of customers.
 const TENANT_ZIPF_EXPONENT: f64 = 1.1;
 /// Hosts with a badly set clock are rare; in this fleet the standby of one instance in twenty is ahead by this much.
 const SKEWED_CLOCK_NANOS: i64 = 35_000_000;
 const SKEWED_CLOCK_EVERY: usize = 20;
+/// Which instances of a crowded fleet are in its crowded zone: one in so many.
+const CROWDED_EVERY: usize = 4;
+/// Kubernetes clusters that run databases, per region.
+const CLUSTERS_PER_REGION: usize = 2;
 
 /// The region whose provisioner and operator run the newer version, in which waiting for pods takes longer.
 pub const CANARY_REGION: usize = 2;
@@ -137,6 +143,8 @@ pub struct Region {
 pub struct Node {
     /// `k8s.pod.name`.
     pub pod: String,
+    /// `cloud.availability_zone`.
+    pub zone: &'static str,
     /// The agent.
     pub agent: Arc<Emitter>,
     /// The database process.
@@ -190,6 +198,20 @@ impl Instance {
     }
 }
 
+/// What a fleet is made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FleetSettings {
+    /// Same seed, same fleet.
+    pub seed: u64,
+    /// Database instances; at least one is made.
+    pub instance_count: usize,
+    /// Whether some standbys' clocks are ahead and [`CANARY_REGION`] runs newer versions.
+    pub has_quirks: bool,
+    /// Whether every fourth instance has a standby and its primary in the first zone of the first region, so that losing this
+    /// zone is a disaster.
+    pub is_crowded: bool,
+}
+
 /// Everything that exists.
 #[derive(Debug)]
 pub struct Fleet {
@@ -204,18 +226,31 @@ impl Fleet {
     /// The fleet of a seed; the same for every start time.
     #[must_use]
     pub fn new(seed: u64, instance_count: usize) -> Self {
-        let mut dice = Dice::new(seed, "fleet");
+        Self::with(FleetSettings { seed, instance_count, has_quirks: true, is_crowded: false })
+    }
+
+    /// The fleet of these settings.
+    #[must_use]
+    pub fn with(settings: FleetSettings) -> Self {
+        let mut dice = Dice::new(settings.seed, "fleet");
         let mut fleet = Self { regions: Vec::new(), instances: Vec::new(), emitter_count: 0 };
         for region in 0..REGIONS.len() {
-            let region = fleet.new_region(region, &mut dice);
+            let region = fleet.new_region(region, settings, &mut dice);
             fleet.regions.push(region);
         }
-        let tenants = tenants_by_weight(&mut dice);
-        for position in 0..instance_count.max(1) {
-            let instance = fleet.new_instance(position, &tenants, &mut dice);
+        let tenant_count = (settings.instance_count * TENANTS_PER_10_INSTANCES / 10).max(TENANTS_MIN);
+        let tenants = tenants_by_weight(tenant_count, &mut dice);
+        for position in 0..settings.instance_count.max(1) {
+            let instance = fleet.new_instance(position, settings, &tenants, &mut dice);
             fleet.instances.push(instance);
         }
         fleet
+    }
+
+    /// The zones of a region.
+    #[must_use]
+    pub fn zones(region: usize) -> [&'static str; 3] {
+        REGIONS[region].1
     }
 
     /// The process of `service` in `region`. Those that run on an instance's nodes are in [`Instance::nodes`].
@@ -244,21 +279,29 @@ impl Fleet {
         dice.pick::<&Instance>(&replicated)
     }
 
+    /// The region of a process of the control plane; nothing for those beside the databases.
+    #[must_use]
+    pub fn control_region(&self, emitter: &Emitter) -> Option<usize> {
+        let region = emitter.id / REGIONAL_SERVICES.len();
+        (region < self.regions.len()).then_some(region)
+    }
+
     /// How many processes send spans.
     #[must_use]
     pub fn emitter_count(&self) -> usize {
         self.emitter_count
     }
 
-    fn new_region(&mut self, region: usize, dice: &mut Dice) -> Region {
+    fn new_region(&mut self, region: usize, settings: FleetSettings, dice: &mut Dice) -> Region {
         let (name, zones) = REGIONS[region];
         let mut services = BTreeMap::new();
         for (service, scope, version, canary_version) in REGIONAL_SERVICES {
-            let version = if region == CANARY_REGION { canary_version } else { version };
+            let is_canary = settings.has_quirks && region == CANARY_REGION;
+            let version = if is_canary { canary_version } else { version };
             let replica_set = dice.hex(9);
             let place = Place {
                 region: name,
-                zone: dice.pick::<&str>(&zones),
+                zone: dice.pick::<&'static str>(&zones),
                 cluster: format!("{name}-ctl"),
                 namespace: "dbaas-system".to_owned(),
                 pod: format!("{service}-{replica_set}-{}", dice.hex(5)),
@@ -269,26 +312,34 @@ impl Fleet {
         Region { name, services }
     }
 
-    fn new_instance(&mut self, position: usize, tenants: &[(String, f64)], dice: &mut Dice) -> Instance {
+    fn new_instance(
+        &mut self,
+        position: usize,
+        settings: FleetSettings,
+        tenants: &[(String, f64)],
+        dice: &mut Dice,
+    ) -> Instance {
         let is_reference = position == 0;
+        let is_crowded = settings.is_crowded && position % CROWDED_EVERY == 1;
         let engine = if is_reference { Engine::Postgresql } else { *dice.pick_weighted(&ENGINES) };
-        let node_count = if is_reference { 2 } else { *dice.pick_weighted(&REPLICA_COUNTS) };
-        let region = if is_reference { 0 } else { dice.below(REGIONS.len() as u64) as usize };
+        let node_count = if is_reference || is_crowded { 2 } else { *dice.pick_weighted(&REPLICA_COUNTS) };
+        let region = if is_reference || is_crowded { 0 } else { dice.below(REGIONS.len() as u64) as usize };
         let engine_version = if is_reference { "17.6" } else { *dice.pick(engine.versions()) };
         let id = format!("{}-{}", engine.id_prefix(), dice.hex(8));
         let (region_name, zones) = REGIONS[region];
-        let first_zone = dice.below(zones.len() as u64) as usize;
+        let first_zone = if is_crowded { 0 } else { dice.below(zones.len() as u64) as usize };
         let mut nodes = Vec::with_capacity(node_count);
         for ordinal in 0..node_count {
             let place = Place {
                 region: region_name,
                 zone: zones[(first_zone + ordinal) % zones.len()],
-                cluster: format!("{region_name}-data-{}", position % 2 + 1),
+                cluster: format!("{region_name}-data-{}", position % CLUSTERS_PER_REGION + 1),
                 namespace: format!("db-{id}"),
                 pod: format!("{id}-{ordinal}"),
                 host: format!("node-{}.{region_name}.internal", dice.hex(5)),
             };
-            let skew = if ordinal == 1 && position % SKEWED_CLOCK_EVERY == SKEWED_CLOCK_EVERY - 1 {
+            let skew = if settings.has_quirks && ordinal == 1 && position % SKEWED_CLOCK_EVERY == SKEWED_CLOCK_EVERY - 1
+            {
                 SKEWED_CLOCK_NANOS
             } else {
                 0
@@ -296,6 +347,7 @@ impl Fleet {
             nodes.push(Node {
                 agent: self.new_emitter("agent", "dbaas/agent", "1.30.0", &place, skew),
                 database: self.new_emitter(engine.service(), "dbaas/database", engine_version, &place, skew),
+                zone: place.zone,
                 pod: place.pod,
             });
         }
@@ -351,56 +403,16 @@ impl Fleet {
 /// Where a process runs.
 struct Place<'a> {
     region: &'a str,
-    zone: &'a str,
+    zone: &'static str,
     cluster: String,
     namespace: String,
     pod: String,
     host: String,
 }
 
-fn tenants_by_weight(dice: &mut Dice) -> Vec<(String, f64)> {
-    (1..=TENANT_COUNT)
-        .map(|rank| (format!("tenant-{}", dice.hex(6)), (rank as f64).powf(-TENANT_ZIPF_EXPONENT)))
-        .collect()
+fn tenants_by_weight(count: usize, dice: &mut Dice) -> Vec<(String, f64)> {
+    (1..=count).map(|rank| (format!("tenant-{}", dice.hex(6)), (rank as f64).powf(-TENANT_ZIPF_EXPONENT))).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_seed_repeats() {
-        let names = |seed| Fleet::new(seed, 10).instances.into_iter().map(|i| (i.id, i.tenant)).collect::<Vec<_>>();
-        assert_eq!(names(1), names(1));
-        assert_ne!(names(1), names(2));
-    }
-
-    #[test]
-    fn the_first_instance_suits_the_reference_traces() {
-        for seed in 0..20 {
-            let fleet = Fleet::new(seed, 1);
-            let instance = &fleet.instances[0];
-            assert_eq!(instance.engine, Engine::Postgresql);
-            assert_eq!(instance.region, 0);
-            assert_ne!(instance.primary().pod, instance.standby().pod);
-        }
-    }
-
-    #[test]
-    fn every_resource_names_its_service_and_instance() {
-        let fleet = Fleet::new(3, INSTANCE_COUNT);
-        let mut instance_ids = std::collections::BTreeSet::new();
-        let nodes = fleet.instances.iter().flat_map(|instance| &instance.nodes);
-        let emitters = nodes
-            .flat_map(|node| [&node.agent, &node.database])
-            .chain(fleet.regions.iter().flat_map(|region| region.services.values()));
-        for emitter in emitters {
-            let keys: Vec<&str> = emitter.resource.attributes.iter().map(|kv| kv.key.as_str()).collect();
-            assert!(keys.contains(&"service.name") && keys.contains(&"cloud.region"), "{keys:?}");
-            let id = emitter.resource.attributes.iter().find(|kv| kv.key == "service.instance.id").expect("an id");
-            assert!(instance_ids.insert(format!("{:?}", id.value)), "two emitters share {id:?}");
-        }
-        assert_eq!(instance_ids.len(), fleet.emitter_count());
-        assert!(fleet.emitter_count() > 200, "only {} senders", fleet.emitter_count());
-    }
-}
+mod tests;

@@ -17,15 +17,15 @@ use super::span::{EmittedSpan, resource_spans};
 /// Spans per request: what the SDKs' batch processors send by default (`OTEL_BSP_MAX_EXPORT_BATCH_SIZE`).
 const BATCH_SPANS_MAX: usize = 512;
 /// A request that takes longer is tried again.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The first pause before another try; it doubles up to the longest.
-const BACKOFF_FIRST: Duration = Duration::from_millis(200);
-const BACKOFF_LONGEST: Duration = Duration::from_secs(5);
+pub(super) const BACKOFF_FIRST: Duration = Duration::from_millis(200);
+pub(super) const BACKOFF_LONGEST: Duration = Duration::from_secs(5);
 /// A server may ask for a longer pause, but not for one that would look like a hang.
-const SERVER_DELAY_LONGEST: Duration = Duration::from_secs(60);
+pub(super) const SERVER_DELAY_LONGEST: Duration = Duration::from_secs(60);
 /// After so long without an answer nobody is there to wait for.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(600);
+pub(super) const GIVE_UP_AFTER: Duration = Duration::from_secs(600);
 /// Waiting is told once per this many tries.
 const TRIES_PER_NOTICE: u32 = 10;
 
@@ -99,9 +99,7 @@ impl Senders {
     /// # Errors
     /// When `endpoint` is no address.
     pub fn new(endpoint: &str) -> Result<Self, SendError> {
-        let endpoint = Endpoint::from_shared(endpoint.to_owned())
-            .map_err(|error| SendError::Endpoint { endpoint: endpoint.to_owned(), reason: error.to_string() })?;
-        let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).timeout(REQUEST_TIMEOUT);
+        let endpoint = new_endpoint(endpoint)?;
         Ok(Self { endpoint, by_service: BTreeMap::new(), delivered: Delivered::default() })
     }
 
@@ -166,12 +164,25 @@ impl Sender {
     }
 }
 
+/// The OTLP/gRPC server at `address`, with the limits of a sender.
+///
+/// # Errors
+/// When it is no address.
+pub(super) fn new_endpoint(address: &str) -> Result<Endpoint, SendError> {
+    let endpoint = Endpoint::from_shared(address.to_owned())
+        .map_err(|error| SendError::Endpoint { endpoint: address.to_owned(), reason: error.to_string() })?;
+    Ok(endpoint.connect_timeout(CONNECT_TIMEOUT).timeout(REQUEST_TIMEOUT))
+}
+
 fn new_client(endpoint: &Endpoint) -> TraceServiceClient<Channel> {
     TraceServiceClient::new(endpoint.connect_lazy()).send_compressed(CompressionEncoding::Gzip)
 }
 
 /// Sends one request until it is answered.
-async fn export(
+///
+/// # Errors
+/// When it is refused for good, or nobody answers for ten minutes.
+pub(super) async fn export(
     client: &mut TraceServiceClient<Channel>,
     request: ExportTraceServiceRequest,
     span_count: u64,

@@ -56,7 +56,7 @@ impl Scene<'_> {
 }
 
 /// The attributes that every control-plane root about an instance has.
-fn about(draft: Draft, instance: &Instance, operation: &'static str) -> Draft {
+pub(super) fn about(draft: Draft, instance: &Instance, operation: &'static str) -> Draft {
     draft
         .with("dbaas.operation", operation)
         .with("dbaas.instance.id", &instance.id)
@@ -67,16 +67,24 @@ fn about(draft: Draft, instance: &Instance, operation: &'static str) -> Draft {
 }
 
 /// A gRPC call as instrumented libraries record it: a client span and the server's span inside it.
-struct Call {
-    client: Handle,
-    server: Handle,
+pub(super) struct Call {
+    /// The caller's span.
+    pub(super) client: Handle,
+    /// The span of the one who is called.
+    pub(super) server: Handle,
 }
 
 /// Time on the wire in each direction between two services of a region.
-const HOP: Duration = Duration::from_micros(400);
+pub(super) const HOP: Duration = Duration::from_micros(400);
 
 /// Adds a call at `*at` that the server works on for `work`, and moves `*at` behind it.
-fn call(trace: &mut TraceBuilder, at: &mut Duration, parent: Handle, method: &Method<'_>, work: Duration) -> Call {
+pub(super) fn call(
+    trace: &mut TraceBuilder,
+    at: &mut Duration,
+    parent: Handle,
+    method: &Method<'_>,
+    work: Duration,
+) -> Call {
     let rpc = |draft: Draft| draft.with("rpc.system.name", "grpc").with("rpc.method", method.name);
     let client = rpc(Draft::new(method.from, method.name.to_owned()).client().under(parent).lasting(work + 2 * HOP));
     let start = *at + HOP;
@@ -86,15 +94,17 @@ fn call(trace: &mut TraceBuilder, at: &mut Duration, parent: Handle, method: &Me
 }
 
 /// Who calls what on whom.
-struct Method<'a> {
-    from: &'a std::sync::Arc<super::fleet::Emitter>,
-    to: &'a std::sync::Arc<super::fleet::Emitter>,
+pub(super) struct Method<'a> {
+    /// The caller.
+    pub(super) from: &'a std::sync::Arc<super::fleet::Emitter>,
+    /// The one who is called.
+    pub(super) to: &'a std::sync::Arc<super::fleet::Emitter>,
     /// Fully qualified.
-    name: &'a str,
+    pub(super) name: &'a str,
 }
 
 /// What an instance's engine calls its base backup tool.
-fn backup_tool(engine: Engine) -> &'static str {
+pub(super) fn backup_tool(engine: Engine) -> &'static str {
     match engine {
         Engine::Postgresql => "pgbackrest",
         Engine::Mysql => "xtrabackup",
