@@ -5,6 +5,7 @@ import {
   baselineQuestion,
   changedSteps,
   changeLabel,
+  classesOf,
   formatErrorShare,
   formatPValue,
   formatRatio,
@@ -25,6 +26,17 @@ test('operations are found by service or name, and sorted as wanted', () => {
   expect(names('', 'count')[0]).toBe('SELECT');
   expect(names('', 'errors')[0]).toBe('Failover');
   expect(names('nothing', 'time')).toEqual([]);
+});
+
+test('operations stand by class, in the order of classes, unknown classes last', () => {
+  const { operations } = decodeOperations(wireOperations());
+  const unknown = { ...operations[0]!, class: 'teleport' };
+  expect(classesOf([unknown, ...operations]).map(({ name, members }) => [name, members.length])).toEqual([
+    ['failover', 1],
+    ['provisioning', 2],
+    ['query', 1],
+    ['teleport', 1],
+  ]);
 });
 
 test('steps hang below the step they are a part of, those that the end waited for longest first', () => {

@@ -2,12 +2,12 @@
  * What the pages of operations show: rows in order, steps as a tree, changes by weight.
  */
 
-import type { Breakdown, Change, ChangeKind, Operations, OperationSummary, SlowStep, Step } from './operation';
+import { type Breakdown, type Change, type ChangeKind, CLASSES, type Operations, type OperationSummary, type SlowStep, type Step } from './operation';
 import type { OperationRoute, OperationSort, OperationsRoute, Range } from './report-url';
 import { resolveTime, toRfc3339 } from './time';
 import { formatPercent } from './units';
 
-/** The operations of the list that the filters let through, in the wanted order, grouped by nothing else. */
+/** The operations of the list that the filters let through, in the wanted order. */
 export function listedOperations(answer: Operations, route: OperationsRoute): OperationSummary[] {
   const needle = route.find.trim().toLowerCase();
   const found = answer.operations.filter(
@@ -41,11 +41,12 @@ function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** How many operations of each class there are, in the given order of classes; classes without one are left out. */
-export function classCounts(answer: Operations, classes: readonly string[]): { class: string; count: number }[] {
-  return classes
-    .map((name) => ({ class: name, count: answer.operations.filter((operation) => operation.class === name).length }))
-    .filter(({ count }) => count > 0);
+/** Operations by class, in the order in which the classes are offered; a class of a later server comes last. */
+export function classesOf(operations: readonly OperationSummary[]): { name: string; members: OperationSummary[] }[] {
+  const names = new Set<string>([...CLASSES, ...operations.map((operation) => operation.class)]);
+  return [...names]
+    .map((name) => ({ name, members: operations.filter((operation) => operation.class === name) }))
+    .filter(({ members }) => members.length > 0);
 }
 
 /** A row of the tree of steps. */
