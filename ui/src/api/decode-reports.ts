@@ -135,7 +135,7 @@ function decodeChange(wire: WireChange): Change {
 export function decodeSlow(wire: WireSlow): SlowReport {
   return {
     percentile: wire.percentile,
-    thresholdNano: BigInt(wire.threshold_nano),
+    thresholdNano: nano(wire.threshold_nano),
     total: wire.total,
     slowCount: wire.slow_count,
     restCount: wire.rest_count,

@@ -20,7 +20,7 @@ export interface WireFigures {
   max_nano: string;
   self_p50_nano: string | null;
   self_p95_nano: string | null;
-  exemplar_trace_id: string;
+  exemplar_trace_id: string | null;
 }
 
 export interface WireChange {
@@ -88,7 +88,7 @@ export interface WireShare {
 
 export interface WireSlow {
   percentile: number;
-  threshold_nano: string;
+  threshold_nano: string | null;
   total: number;
   slow_count: number;
   rest_count: number;

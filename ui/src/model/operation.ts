@@ -42,7 +42,7 @@ export interface Figures {
   selfP50Nano: bigint | null;
   selfP95Nano: bigint | null;
   /** A trace with the longest of the durations. */
-  exemplarTraceId: string;
+  exemplarTraceId: string | null;
 }
 
 /** Something counted now and, if asked for, in the baseline. */
@@ -147,7 +147,8 @@ export interface SlowAttribute {
 /** Slow traces of an operation against the others. */
 export interface SlowReport {
   percentile: number;
-  thresholdNano: bigint;
+  /** Null if there is no trace at all. */
+  thresholdNano: bigint | null;
   total: number;
   slowCount: number;
   restCount: number;
