@@ -327,7 +327,7 @@ function listOf(text: string): string[] {
 }
 
 function barsOf(text: string, usual: string[]): string[] {
-  const bars = listOf(text).slice(0, SLO_BARS_MAX);
+  const bars = [...new Set(listOf(text))].slice(0, SLO_BARS_MAX);
   return bars.length === 0 ? usual : bars;
 }
 
