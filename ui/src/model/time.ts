@@ -57,6 +57,13 @@ export function resolveTime(text: string, nowMillis: number): number | null {
   return Number.isNaN(millis) ? null : millis;
 }
 
+/** An hour before `startUnixNano` to an hour after `endUnixNano`, as the URL has times: what is around a trace. */
+export function rangeAround(startUnixNano: bigint, endUnixNano: bigint): { from: string; to: string } {
+  const millis = (unixNano: bigint) => Number(unixNano / NANOS_PER_MILLI);
+  const hour = MILLIS_PER_UNIT['h']!;
+  return { from: toRfc3339(millis(startUnixNano) - hour), to: toRfc3339(millis(endUnixNano) + hour) };
+}
+
 export interface TimePreset {
   from: string;
   label: string;
