@@ -28,6 +28,26 @@ export function serverUrl(): URL {
   return new URL(url);
 }
 
+/** What the server itself says, to hold a page against. */
+export async function api<T>(path: string): Promise<T> {
+  const response = await fetch(new URL(path, serverUrl()));
+  if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+  return (await response.json()) as T;
+}
+
+/** A text with its narrow spaces made plain, and every run of blanks one space. */
+export function plain(text: string | null | undefined): string {
+  return (text ?? '').replace(/[\s\u2009\u202f]+/g, ' ').trim();
+}
+
+/** Waits until everything that the page asked for is answered. */
+export async function answered(page: Page): Promise<void> {
+  await page.waitForFunction(() => {
+    const answers = [...document.querySelectorAll('[data-testid=answer]')];
+    return answers.length > 0 && answers.every((answer) => answer.getAttribute('aria-busy') === 'false');
+  });
+}
+
 export async function launch(): Promise<Browser> {
   return chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
 }

@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { WireSearch, WireTrace } from '../src/api/wire';
 import { largeTrace } from '../tests/support/traces';
 import { buildWireTrace } from '../tests/support/wire-builder';
-import { accessibilityViolations, launch, listTotal, openPage, screenshot, serverUrl, tracePageState, type WatchedPage } from './browser';
+import { accessibilityViolations, api, launch, listTotal, openPage, screenshot, tracePageState, type WatchedPage } from './browser';
 
 /** The demo sends past data too; nothing it sends is older. */
 const EVER = 'from=now-30d';
@@ -25,12 +25,6 @@ const NARROW_SPACES = /[\u2009\u202f]/g;
 let browser: Browser;
 let watched: WatchedPage;
 let page: Page;
-
-async function api<T>(path: string): Promise<T> {
-  const response = await fetch(new URL(path, serverUrl()));
-  if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
-  return (await response.json()) as T;
-}
 
 /** A trace of the demo by its root's name and exact duration. */
 async function referenceTrace(name: string, durationNano: string): Promise<string> {

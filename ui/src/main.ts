@@ -4,6 +4,7 @@ import { mount } from 'svelte';
 import { preferences } from './state/preferences.svelte';
 import './styles/tokens.css';
 import './styles/base.css';
+import './styles/report.css';
 import App from './views/App.svelte';
 
 preferences.applyTheme();

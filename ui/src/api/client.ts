@@ -1,5 +1,6 @@
 /**
- * The only place that fetches. Every call takes a signal, answers with model types, and fails with an `ApiError`.
+ * The only place that fetches. Every call, also those of `reports.ts`, takes a signal, answers with model types, and fails
+ * with an `ApiError`.
  */
 
 import type { SearchResult, ServiceStats, Trace } from '../model/trace';
@@ -55,13 +56,13 @@ export function searchParameters(list: ListRoute): Parameter[] {
   return all.filter(([, value]) => value !== '');
 }
 
-function apiUrl(path: string, parameters: Parameter[]): string {
+export function apiUrl(path: string, parameters: Parameter[]): string {
   // Relative to <base href>, so that the UI works under a path prefix.
   const query = new URLSearchParams(parameters).toString();
   return `api/v1/${path}${query === '' ? '' : `?${query}`}`;
 }
 
-async function getJson<Wire>(path: string, parameters: Parameter[], signal: AbortSignal): Promise<Wire> {
+export async function getJson<Wire>(path: string, parameters: Parameter[], signal: AbortSignal): Promise<Wire> {
   let response: Response;
   try {
     response = await fetch(apiUrl(path, parameters), { signal, headers: { accept: 'application/json' } });

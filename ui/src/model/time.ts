@@ -8,13 +8,15 @@ export type Zone = 'utc' | 'local';
 
 const NANOS_PER_MILLI = 1_000_000n;
 
-/** `2026-11-23 20:37:07.123`; with `'all'`, six or nine digits where the sender's clock had them. */
-export function formatTime(unixNano: bigint, zone: Zone, precision: 'millis' | 'all' = 'millis'): string {
+/** `2026-11-23 20:37:07.123`; with `'all'`, six or nine digits where the sender's clock had them; with `'seconds'`, none. */
+export function formatTime(unixNano: bigint, zone: Zone, precision: 'seconds' | 'millis' | 'all' = 'millis'): string {
   const millis = Number(unixNano / NANOS_PER_MILLI);
   const { year, month, day, hour, minute, second } = parts(millis, zone);
+  const whole = `${year}-${month}-${day} ${hour}:${minute}:${second}`;
+  if (precision === 'seconds') return whole;
   const fraction = (unixNano % 1_000_000_000n).toString().padStart(9, '0');
   const shown = precision === 'millis' ? fraction.slice(0, 3) : fraction.replace(/(000){1,2}$/, '');
-  return `${year}-${month}-${day} ${hour}:${minute}:${second}.${shown}`;
+  return `${whole}.${shown}`;
 }
 
 /** What a `datetime-local` field holds: `2026-11-23T20:37:07`. */
@@ -55,6 +57,13 @@ export function resolveTime(text: string, nowMillis: number): number | null {
   return Number.isNaN(millis) ? null : millis;
 }
 
+/** An hour before `startUnixNano` to an hour after `endUnixNano`, as the URL has times: what is around a trace. */
+export function rangeAround(startUnixNano: bigint, endUnixNano: bigint): { from: string; to: string } {
+  const millis = (unixNano: bigint) => Number(unixNano / NANOS_PER_MILLI);
+  const hour = MILLIS_PER_UNIT['h']!;
+  return { from: toRfc3339(millis(startUnixNano) - hour), to: toRfc3339(millis(endUnixNano) + hour) };
+}
+
 export interface TimePreset {
   from: string;
   label: string;
@@ -69,6 +78,15 @@ export const TIME_PRESETS: readonly TimePreset[] = [
   { from: 'now-24h', label: 'Last 24 hours' },
   { from: 'now-7d', label: 'Last 7 days' },
   { from: 'now-30d', label: 'Last 30 days' },
+];
+
+/** Those offered where single events are few: failovers are a matter of months. */
+export const LONG_TIME_PRESETS: readonly TimePreset[] = [
+  { from: 'now-24h', label: 'Last 24 hours' },
+  { from: 'now-7d', label: 'Last 7 days' },
+  { from: 'now-30d', label: 'Last 30 days' },
+  { from: 'now-90d', label: 'Last 90 days' },
+  { from: 'now-365d', label: 'Last 365 days' },
 ];
 
 function parts(millis: number, zone: Zone) {

@@ -1,5 +1,17 @@
 import { expect, test } from 'vitest';
-import { durationNanos, formatCount, formatDuration, formatDurationExactly, formatNoun, formatShare, normaliseDuration } from './units';
+import {
+  durationNanos,
+  formatCount,
+  formatDuration,
+  formatDurationExactly,
+  formatKnown,
+  formatNoun,
+  formatPercent,
+  formatRate,
+  formatShare,
+  formatSignedDuration,
+  normaliseDuration,
+} from './units';
 
 const plain = (text: string) => text.replaceAll('\u2009', ' ');
 
@@ -61,4 +73,33 @@ test('counts, nouns and shares', () => {
   expect(plain(formatShare(1n, 1000n))).toBe('<1 %');
   expect(plain(formatShare(0n, 1000n))).toBe('0 %');
   expect(plain(formatShare(1n, 0n))).toBe('0 %');
+});
+
+test.each([
+  [0, '0 %'],
+  [0.0003, '<0.1 %'],
+  [0.021, '2.1 %'],
+  [0.905, '91 %'],
+  [0.9997, '99.9 %'],
+  [1, '100 %'],
+  [-0.12, '−12 %'],
+])('a share of %s reads as %s', (share, text) => {
+  expect(plain(formatPercent(share))).toBe(text);
+});
+
+test.each([
+  [910, '910/s'],
+  [2.5, '2.5/s'],
+  [0.5, '30/min'],
+  [14 / 3600, '14/h'],
+  [3 / 86_400, '3/d'],
+])('%s a second reads as %s', (perSecond, text) => {
+  expect(formatRate(perSecond)).toBe(text);
+});
+
+test('a duration that is not known is a dash, a change has its sign', () => {
+  expect(formatKnown(null)).toBe('–');
+  expect(plain(formatKnown(0n))).toBe('0 ns');
+  expect(plain(formatSignedDuration(2_000_000n))).toBe('+2 ms');
+  expect(plain(formatSignedDuration(-2_000_000n))).toBe('−2 ms');
 });

@@ -107,3 +107,32 @@ export function formatShare(part: bigint, whole: bigint): string {
   const percent = (Number(part) / Number(whole)) * 100;
   return percent < 1 ? `<1${THIN_SPACE}%` : `${Math.round(percent)}${THIN_SPACE}%`;
 }
+
+/** A fraction in percent: whole percents from 10 on, one digit below, `<0.1 %` for what would round to nothing. */
+export function formatPercent(share: number): string {
+  if (share < 0) return `−${formatPercent(-share)}`;
+  const percent = share * 100;
+  if (percent === 0) return `0${THIN_SPACE}%`;
+  if (percent < 0.1) return `<0.1${THIN_SPACE}%`;
+  // 99.97 % must not read as all.
+  const digits = percent < 10 || (percent > 99 && percent < 100) ? 1 : 0;
+  const shown = percent > 99.9 && percent < 100 ? '99.9' : String(Number(percent.toFixed(digits)));
+  return `${shown}${THIN_SPACE}%`;
+}
+
+/** How often something happens, in the unit in which it reads best: `14/h`, `2.5/s`. */
+export function formatRate(perSecond: number): string {
+  const [value, unit] = perSecond >= 1 ? [perSecond, 's'] : perSecond * 60 >= 1 ? [perSecond * 60, 'min'] : perSecond * 3600 >= 1 ? [perSecond * 3600, 'h'] : [perSecond * 86_400, 'd'];
+  const shown = value >= 100 ? formatCount(Math.round(value)) : String(roundTo3(Number(value.toFixed(2))));
+  return `${shown}/${unit}`;
+}
+
+/** A duration, or a dash where it is not known: unknown is not 0. */
+export function formatKnown(nanos: bigint | null): string {
+  return nanos === null ? '–' : formatDuration(nanos);
+}
+
+/** A change of a duration with its sign. */
+export function formatSignedDuration(nanos: bigint): string {
+  return nanos > 0n ? `+${formatDuration(nanos)}` : formatDuration(nanos);
+}

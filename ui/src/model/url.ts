@@ -8,6 +8,10 @@
 
 import { type Fold, NOTHING_FOLDED } from './fold';
 import type { Window } from './layout';
+import { type Parameter, Parameters, query } from './parameters';
+import { parseReport, type ReportRoute, serialiseReport } from './report-url';
+
+export type { Parameter } from './parameters';
 
 export type Order = 'newest' | 'slowest';
 
@@ -51,8 +55,7 @@ export interface UnknownRoute {
   rest: Parameter[];
 }
 
-export type Route = ListRoute | TraceRoute | UnknownRoute;
-export type Parameter = [name: string, value: string];
+export type Route = ListRoute | TraceRoute | ReportRoute | UnknownRoute;
 
 /** More folded spans than this are not written into the URL: browsers and proxies cut URLs at about 8 kB. */
 const TOGGLED_IN_URL_MAX = 200;
@@ -85,7 +88,7 @@ export function parseUrl(path: string, query: string): Route {
   const parameters = new Parameters(query);
   if (segments.length === 0 || (segments.length === 1 && segments[0] === 'traces')) return parseList(parameters);
   if (segments.length === 2 && segments[0] === 'trace') return parseTrace(segments[1]!.toLowerCase(), parameters);
-  return { page: 'unknown', path: segments.join('/'), rest: parameters.rest() };
+  return parseReport(segments, parameters) ?? { page: 'unknown', path: segments.join('/'), rest: parameters.rest() };
 }
 
 /** The path relative to the base, with its query: the inverse of [`parseUrl`]. */
@@ -97,6 +100,8 @@ export function serialiseUrl(route: Route): string {
       return `trace/${route.traceId}${query(traceParameters(route))}`;
     case 'unknown':
       return `${route.path}${query(route.rest)}`;
+    default:
+      return serialiseReport(route);
   }
 }
 
@@ -180,36 +185,4 @@ function serialiseFold(fold: Fold): string {
   const words = [...fold.toggled].slice(0, TOGGLED_IN_URL_MAX);
   if (fold.level !== null) words.unshift(`l${fold.level}`);
   return words.join(',');
-}
-
-/** Query parameters, each of which is taken once; what nobody took is the rest. */
-class Parameters {
-  readonly #all: Parameter[];
-  readonly #taken = new Set<string>();
-
-  constructor(query: string) {
-    this.#all = [...new URLSearchParams(query)] as Parameter[];
-  }
-
-  /** The last value of `name`, empty if there is none. */
-  take(name: string): string {
-    this.#taken.add(name);
-    return this.#all.findLast(([key]) => key === name)?.[1] ?? '';
-  }
-
-  rest(): Parameter[] {
-    return this.#all.filter(([key]) => !this.#taken.has(key));
-  }
-}
-
-/** `?a=1&b=2`; empty values of known parameters are defaults and left out. Keeps `:`, `,` and `/` readable. */
-function query(parameters: Parameter[]): string {
-  const words = parameters
-    .filter(([, value]) => value !== '')
-    .map(([name, value]) => `${encode(name)}=${encode(value)}`);
-  return words.length === 0 ? '' : `?${words.join('&')}`;
-}
-
-function encode(text: string): string {
-  return encodeURIComponent(text).replace(/%(3A|2C|2F|40)/g, (code) => decodeURIComponent(code)).replace(/%20/g, '+');
 }

@@ -18,3 +18,13 @@ export function isShortcut(event: KeyboardEvent): boolean {
   if (isTyping(event) || document.querySelector('dialog[open]')) return false;
   return preferences.shortcuts;
 }
+
+/** `j` and `k`: the next or previous row. A row is what its link, marked `data-row`, stands for. */
+export function walkRows(event: KeyboardEvent): void {
+  if (!isShortcut(event)) return;
+  const step = event.key === 'j' ? 1 : event.key === 'k' ? -1 : 0;
+  if (step === 0) return;
+  const links = [...document.querySelectorAll<HTMLAnchorElement>('main a[data-row]')];
+  const at = links.indexOf(document.activeElement as HTMLAnchorElement);
+  links[Math.min(Math.max(0, at + step), links.length - 1)]?.focus();
+}
