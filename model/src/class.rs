@@ -12,14 +12,20 @@ mod words;
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 pub use classifier::Classifier;
+pub(crate) use classifier::NameMatch;
+pub(crate) use shape::is_statement;
+pub(crate) use words::Words;
 
 /// Attributes that tell the class, most telling first: the first one that a span has is what [`Classifier::classify`] takes.
 /// The value is a class, or a word for the work itself, such as `create_instance`.
 pub const CLASS_ATTRIBUTES: [&str; 2] = ["dbaas.operation.class", "dbaas.operation"];
 
-/// What kind of work an operation is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// What kind of work an operation is. New classes go to the end: kept runs name them by their place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OperationClass {
     /// Another node becomes the primary, planned or not, and what belongs to it: fencing, rejoining.
     Failover,

@@ -1,5 +1,8 @@
 //! Spans for tests, made in few words.
 
+pub(crate) mod build;
+pub(crate) mod emitters;
+
 use std::sync::Arc;
 
 use proto::{SpanId, TraceId, UnixNanos};

@@ -12,10 +12,10 @@ mod facts;
 mod policy;
 mod sampling;
 mod surroundings;
-mod wildcard;
 
 pub use decide::{Decision, Outcome, decide};
 pub use error::{PolicyError, RuleProblem};
+pub(crate) use explain::written;
 pub use facts::{
     Context, Episode, FactValue, Health, INSTANCE_ATTRIBUTE, LatencyPercentile, StateKey, StatusSet, TraceFacts,
 };

@@ -5,9 +5,10 @@
 //! the span.
 
 use proto::UnixNanos;
+use serde::{Deserialize, Serialize};
 
 /// A stretch of time; empty when the end is not after the start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Interval {
     /// First instant.
     pub start: UnixNanos,

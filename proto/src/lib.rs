@@ -9,6 +9,7 @@
 pub mod check;
 pub mod ids;
 pub mod rpc;
+mod serialize;
 pub mod split;
 pub mod strip;
 pub mod time;

@@ -18,6 +18,17 @@ pub struct Classifier {
     services: Patterns,
 }
 
+/// How a name told the class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NameMatch {
+    /// It is a statement or an HTTP request.
+    Form,
+    /// The whole name is known.
+    Exact,
+    /// A part of it is known.
+    Pattern,
+}
+
 impl Default for Classifier {
     /// With the table that ships.
     fn default() -> Self {
@@ -40,21 +51,33 @@ impl Classifier {
     #[must_use]
     pub fn classify(&self, service: &str, span_name: &str, class_attribute: Option<&str>) -> OperationClass {
         class_attribute
-            .and_then(|value| value.parse().ok().or_else(|| self.by_name(value)))
-            .or_else(|| self.by_name(span_name))
-            .or_else(|| self.services.first_match(&Words::of(service)))
+            .and_then(|value| self.by_attribute(value))
+            .or_else(|| self.by_name(span_name).map(|(class, _)| class))
+            .or_else(|| self.by_service(service))
             .unwrap_or(OperationClass::Other)
     }
 
-    fn by_name(&self, name: &str) -> Option<OperationClass> {
+    /// What the value of one of [`super::CLASS_ATTRIBUTES`] stands for: a class, or a word for the work.
+    pub(crate) fn by_attribute(&self, value: &str) -> Option<OperationClass> {
+        value.parse().ok().or_else(|| self.by_name(value).map(|(class, _)| class))
+    }
+
+    /// The last resort.
+    pub(crate) fn by_service(&self, service: &str) -> Option<OperationClass> {
+        self.services.first_match(&Words::of(service))
+    }
+
+    /// The class that a name tells, and how.
+    pub(crate) fn by_name(&self, name: &str) -> Option<(OperationClass, NameMatch)> {
         if let Some(request) = HttpRequest::parse(name) {
-            return Some(self.by_route(&request));
+            return Some((self.by_route(&request), NameMatch::Form));
         }
         if is_statement(name) {
-            return Some(OperationClass::Query);
+            return Some((OperationClass::Query, NameMatch::Form));
         }
         let words = Words::of(name);
-        self.exact.get(words.text()).copied().or_else(|| self.names.first_match(&words))
+        let exact = self.exact.get(words.text()).map(|class| (*class, NameMatch::Exact));
+        exact.or_else(|| self.names.first_match(&words).map(|class| (class, NameMatch::Pattern)))
     }
 
     /// Reading is an API request, whatever is read. Changing something is what the route's last part says.

@@ -100,7 +100,7 @@ const SQL_OBJECTS: [&str; 18] = [
 
 /// Whether the name is a statement, or a summary of one such as `SELECT users`. Statements in small letters must look like
 /// one beyond their verb, as `select candidate` and `update endpoint` are no SQL.
-pub(super) fn is_statement(name: &str) -> bool {
+pub(crate) fn is_statement(name: &str) -> bool {
     let text = without_comment(shortened(name).trim_start());
     let verb_end = text.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(text.len());
     let (verb, rest) = text.split_at(verb_end);

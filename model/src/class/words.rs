@@ -4,7 +4,7 @@
 pub(super) const NAME_BYTES_MAX: usize = 256;
 
 /// The words of a name.
-pub(super) struct Words {
+pub(crate) struct Words {
     /// The words with one space between them.
     text: String,
     /// Where each word ends in `text`.
@@ -14,7 +14,7 @@ pub(super) struct Words {
 impl Words {
     /// Splits at everything that is neither letter nor digit, and where a capital begins a word (`VTGate.Execute` is
     /// `vt gate execute`).
-    pub(super) fn of(name: &str) -> Self {
+    pub(crate) fn of(name: &str) -> Self {
         let name = shortened(name);
         let mut words = Self { text: String::with_capacity(name.len() + 8), ends: Vec::with_capacity(8) };
         let mut previous: Option<char> = None;
@@ -51,7 +51,7 @@ impl Words {
     }
 
     /// All words with one space between them.
-    pub(super) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
@@ -61,7 +61,7 @@ impl Words {
     }
 
     /// The word at this place, counted from 0.
-    pub(super) fn get(&self, index: usize) -> Option<&str> {
+    pub(crate) fn get(&self, index: usize) -> Option<&str> {
         let end = *self.ends.get(index)?;
         let start = if index == 0 { 0 } else { self.ends[index - 1] + 1 };
         Some(&self.text[start..end])

@@ -16,9 +16,9 @@ use super::policy::{
     RETAIN_MIN_NANOS, RULES_MAX, Rule, Selector, ValueTest,
 };
 use super::sampling::Percentage;
-use super::wildcard::Wildcard;
 use super::{Policy, StatusSet};
 use crate::duration::parse_nanos;
+use crate::wildcard::Wildcard;
 use crate::{ClassSet, StatusCode};
 
 impl TryFrom<PolicyText> for Policy {

@@ -1,8 +1,8 @@
 //! A policy in words, for `spanhold check-config` and for whoever wonders why a trace is gone.
 
 use super::policy::{AttributeTest, Condition, Fallback, Keep, Rule, Selector, ValueTest};
-use super::wildcard::Wildcard;
 use super::{INSTANCE_ATTRIBUTE, Policy, StatusSet};
+use crate::wildcard::Wildcard;
 use crate::{ClassSet, StatusCode};
 
 /// Largest first, with nanoseconds.
@@ -17,7 +17,7 @@ const UNITS: [(&str, i64); 7] = [
 ];
 
 /// A duration as it is written in the configuration, in the largest unit that needs no fraction.
-pub(super) fn written(nanos: i64) -> String {
+pub(crate) fn written(nanos: i64) -> String {
     let unit = UNITS.iter().find(|(_, unit_nanos)| nanos != 0 && nanos % unit_nanos == 0);
     unit.map_or_else(|| "0s".to_owned(), |(name, unit_nanos)| format!("{}{name}", nanos / unit_nanos))
 }

@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use super::config::PolicyText;
 use super::sampling::Percentage;
-use super::wildcard::Wildcard;
 use super::{FactValue, StatusSet, TraceFacts};
+use crate::wildcard::Wildcard;
 use crate::{ClassSet, OperationClass, StatusCode};
 
 /// Rules of a policy: each trace is held against them one by one.

@@ -2,20 +2,20 @@
 
 /// A text to compare with, in which each `*` stands for any characters, or none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Wildcard(String);
+pub(crate) struct Wildcard(String);
 
 impl Wildcard {
-    pub(super) fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         Self(text.to_owned())
     }
 
     /// As it was written.
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
     /// Whether `text` is one that is meant. Takes each part at its first place, so it never goes back and forth.
-    pub(super) fn matches(&self, text: &str) -> bool {
+    pub(crate) fn matches(&self, text: &str) -> bool {
         let Some((first, rest)) = self.0.split_once('*') else {
             return self.0 == text;
         };
