@@ -42,6 +42,9 @@ pub struct ManifestView {
     pub blocks: Vec<Block>,
     /// Oldest first.
     pub rollups: Vec<Rollup>,
+    /// Those of steps, oldest first.
+    #[serde(default)]
+    pub steps: Vec<Rollup>,
 }
 
 /// One block.
@@ -180,6 +183,7 @@ impl ManifestView {
             offloaded_through: manifest.offloaded_through,
             blocks: manifest.blocks.iter().map(|entry| Block::of(entry)).collect(),
             rollups: manifest.rollups.iter().map(|entry| Rollup::of(entry)).collect(),
+            steps: manifest.steps.iter().map(|entry| Rollup::of(entry)).collect(),
         }
     }
 }

@@ -49,6 +49,7 @@ pub mod read;
 mod retention;
 mod rollup;
 pub mod settings;
+mod steps;
 mod varint;
 mod view;
 mod window;
@@ -67,9 +68,10 @@ pub use prepare::PreparedRequest;
 pub use pressure::{Limit, Overload, Pressure};
 pub use read::{
     Entry, OperationSummary, Reader, RollupRequest, RollupRow, Rollups, SearchOrder, SearchRequest, SearchResult,
-    ServiceSummary, TraceSummary,
+    ServiceSummary, StepRequest, StepRow, StepRows, Steps, TraceSummary,
 };
 pub use retention::{BlockRetention, DRY_RUN_SPANS_MAX, DryRun, Failing, Fates, Incident, RetentionReport, RuleFates};
 pub use rollup::{OTHER_NAMES, OTHER_SERVICES, RELATIVE_ERROR, Resolution, RollupEntry, Sketch, Totals};
 pub use settings::Settings;
+pub use steps::{ATTRIBUTES as STEP_ATTRIBUTES, NO_ROOT, OTHER_STEPS, OTHER_VALUES, StepTotals};
 pub use writer::Writer;

@@ -50,6 +50,11 @@ pub(crate) struct Metrics {
     pub(crate) rollup_bytes: Count,
     pub(crate) rollup_seconds: Histogram,
     pub(crate) rollups_joined: Total,
+    pub(crate) steps: Count,
+    pub(crate) steps_bytes: Count,
+    pub(crate) steps_seconds: Histogram,
+    pub(crate) steps_read_back: Total,
+    pub(crate) steps_skipped: Total,
     pub(crate) commit_requests: Histogram,
     pub(crate) columns_behind: Count,
     pub(crate) encode_seconds: Histogram,
@@ -125,6 +130,11 @@ impl Default for Metrics {
             rollup_bytes: Count::default(),
             rollup_seconds: seconds(),
             rollups_joined: Total::default(),
+            steps: Count::default(),
+            steps_bytes: Count::default(),
+            steps_seconds: seconds(),
+            steps_read_back: Total::default(),
+            steps_skipped: Total::default(),
             // 1 to 1,024, what ingest lets in at once.
             commit_requests: Histogram::new(exponential_buckets(1.0, 2.0, 11)),
             columns_behind: Count::default(),
@@ -246,6 +256,7 @@ impl Metrics {
         self.register_stages(store);
         self.register_merges(store);
         store.register("rollups_joined", "Rollups that became part of a larger one", self.rollups_joined.clone());
+        self.register_steps(store);
     }
     /// Those of single stages, of lookups and of the object store.
     fn register_stages(&self, store: &mut Registry) {
@@ -296,6 +307,19 @@ impl Metrics {
     }
 
     /// Those of merging and sweeping.
+    fn register_steps(&self, store: &mut Registry) {
+        store.register("steps", "Rollups of steps in the cold tier", self.steps.clone());
+        let what = "Size of the rollups of steps in the cold tier";
+        store.register_with_unit("steps", what, Unit::Bytes, self.steps_bytes.clone());
+        let what = "Time to count the steps of a window, reading back included";
+        store.register_with_unit("steps", what, Unit::Seconds, self.steps_seconds.clone());
+        let what = "Traces of which earlier spans were looked for on disk or in blocks to count their steps";
+        store.register("steps_read_back", what, self.steps_read_back.clone());
+        let what =
+            "Traces whose earlier spans were not looked for because there were too many: their steps are not exact";
+        store.register("steps_skipped", what, self.steps_skipped.clone());
+    }
+
     fn register_merges(&self, store: &mut Registry) {
         store.register("merges", "Merges of blocks that were committed", self.merges.clone());
         store.register("merged_spans", "Spans read by committed merges", self.merged_spans.clone());

@@ -35,6 +35,7 @@ use crate::progress::Progress;
 use crate::retention::Retention;
 use crate::rollup::compactor::Compactor;
 use crate::rollup::plan::Kept;
+use crate::steps::earlier::StepCounter;
 use crate::view::{View, Views};
 use crate::window::LiveWindow;
 use crate::writer::Shared;
@@ -121,6 +122,8 @@ impl Store {
             window.grow(db.window_bytes(window.id));
             gauges.add_waiting(window.logged_bytes());
         }
+        let offloaded: Vec<Arc<HotWindow>> =
+            recovered.hot.iter().filter(|window| window.offloaded_at().is_some()).cloned().collect();
         let views = Views::new(View {
             live: recovered.live.into_iter().chain([Arc::clone(&open)]).collect(),
             spilled: recovered.spilled,
@@ -132,6 +135,14 @@ impl Store {
         let health = Health::default();
         let budget = Budget::new(settings.in_flight_bytes_max);
         let indexes = Arc::new(BlockIndexes::new(Arc::clone(&db), Arc::clone(&components.objects)));
+        let steps = StepCounter::new(
+            Arc::clone(&components.objects),
+            Arc::clone(&indexes),
+            Arc::clone(&components.clock),
+            metrics.clone(),
+            writer_id.clone(),
+            &offloaded,
+        );
         let (batches, batches_in) = mpsc::channel();
         let (committed, committed_in) = mpsc::channel();
         let (sealed, sealed_in) = unbounded_channel();
@@ -203,6 +214,7 @@ impl Store {
             objects: Arc::clone(&components.objects),
             clock: Arc::clone(&components.clock),
             kept: Kept { minutes: settings.rollup_minute_retention, hours: settings.rollup_hour_retention },
+            kept_steps: Kept { minutes: settings.step_minute_retention, hours: settings.step_hour_retention },
             metrics: metrics.clone(),
             background: Arc::clone(&background),
             origin: origin.clone(),
@@ -238,6 +250,7 @@ impl Store {
             background,
             retention: Arc::clone(&retention),
             sweeper,
+            steps: Arc::clone(&steps),
             offloaded: Arc::clone(&offloaded),
             gauges: Arc::clone(&gauges),
             retirer: Arc::clone(&retirer),
@@ -263,6 +276,7 @@ impl Store {
                 writer: writer_id,
                 progress: progress.clone(),
                 retention: Arc::clone(&retention),
+                steps,
                 clock,
                 metrics: metrics.clone(),
             }),

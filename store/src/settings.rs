@@ -42,6 +42,10 @@ pub struct Settings {
     pub rollup_minute_retention: Duration,
     /// How long counts and latencies are kept by the hour, and by the day from then on: a quarter, to compare weeks.
     pub rollup_hour_retention: Duration,
+    /// How long the steps of operations are kept by the minute: an operation has dozens of steps, so shorter than their counts.
+    pub step_minute_retention: Duration,
+    /// How long the steps of operations are kept by the hour, and by the day from then on: a deploy and the week before it.
+    pub step_hour_retention: Duration,
     /// Pause before a request that the object store did not answer is sent again; doubled each time.
     pub retry_pause_min: Duration,
     /// The longest such pause.
@@ -80,6 +84,8 @@ impl Settings {
             retention: Policy::default(),
             rollup_minute_retention: Duration::from_secs(48 * 3600),
             rollup_hour_retention: Duration::from_secs(90 * 86_400),
+            step_minute_retention: Duration::from_secs(12 * 3600),
+            step_hour_retention: Duration::from_secs(14 * 86_400),
             retry_pause_min: Duration::from_millis(200),
             retry_pause_max: Duration::from_secs(10),
             merge_interval: Duration::from_secs(30),

@@ -10,6 +10,8 @@
 //!
 //! The bytes are what is kept on disk and in blocks; they are used as they are.
 
+use std::ops::RangeInclusive;
+
 use bytes::Bytes;
 use proto::TraceId;
 
@@ -21,6 +23,8 @@ const KEYS_PER_BUCKET: usize = 32;
 const HEADER_BYTES: usize = 8;
 const END_BYTES: usize = 4;
 const FINGERPRINT_BYTES: usize = 3;
+/// Bits of the product of hash and buckets below the fingerprint.
+const FINGERPRINT_SHIFT: u32 = 64 - 8 * FINGERPRINT_BYTES as u32;
 
 /// Fingerprints of a set of trace ids. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -115,6 +119,25 @@ impl TraceFilter {
         self.find(hash).next().is_some()
     }
 
+    /// For each trace in the set the upper halves that its hash may have: one or two in a large set, up to 256 in a small one.
+    pub(crate) fn upper_halves(&self) -> impl Iterator<Item = RangeInclusive<u32>> + use<'_> {
+        let first = HEADER_BYTES + self.buckets * END_BYTES;
+        let mut begin = 0;
+        (0..self.buckets).flat_map(move |bucket| {
+            let of_bucket = begin..self.end(bucket);
+            begin = of_bucket.end;
+            of_bucket.map(move |key| {
+                let at = first + key * FINGERPRINT_BYTES;
+                let fingerprint =
+                    self.bytes[at..at + FINGERPRINT_BYTES].iter().fold(0, |all, byte| all << 8 | u128::from(*byte));
+                let product = (bucket as u128) << 64 | fingerprint << FINGERPRINT_SHIFT;
+                let least = product.div_ceil(self.buckets as u128);
+                let most = (product + (1 << FINGERPRINT_SHIFT) - 1) / self.buckets as u128;
+                (least >> 32) as u32..=(most >> 32) as u32
+            })
+        })
+    }
+
     fn end(&self, bucket: usize) -> usize {
         let at = HEADER_BYTES + bucket * END_BYTES;
         let mut word = [0; 4];
@@ -156,6 +179,20 @@ mod tests {
             for (number, hash) in hashes.iter().enumerate() {
                 assert!(filter.find(*hash).any(|found| found == number));
             }
+        }
+    }
+
+    #[test]
+    fn the_upper_half_of_each_hash_is_told() {
+        for count in [1, 31, 33, 5_000, 100_000] {
+            let (filter, hashes) = filter(0..count);
+            let told: Vec<_> = filter.upper_halves().collect();
+            assert_eq!(told.len(), hashes.len());
+            for (hash, range) in hashes.iter().zip(&told) {
+                assert!(range.contains(&((hash >> 32) as u32)), "{hash:x} is not in {range:x?}");
+            }
+            let most = told.iter().map(|range| range.end() - range.start()).max().expect("traces");
+            assert!(u64::from(most) <= 256 / count.div_ceil(32) + 1, "{most} of {count}");
         }
     }
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `tenant=default/spans/<yyyy-mm-dd>/<writer id>-<start>-<block id>.parquet` | a block; the day is that of its first span, the start is counted by [`Origin`] in 8 hexadecimal digits |
 //! | `tenant=default/rollups/<yyyy-mm-dd>/<writer id>-<start>-<ULID>.parquet` | a rollup; the day is that of its first row |
+//! | `tenant=default/steps/<yyyy-mm-dd>/<writer id>-<start>-<ULID>.parquet` | a rollup of steps; the same |
 //! | `tenant=default/manifest/<writer id>/<number, 20 digits>.json` | a manifest |
 
 use object_store::path::Path;
@@ -16,6 +17,10 @@ const TENANT: &str = "tenant=default";
 
 const SPANS: &str = "spans";
 const ROLLUPS: &str = "rollups";
+const STEPS: &str = "steps";
+
+/// All that has a path of this kind.
+const DATA: [&str; 3] = [SPANS, ROLLUPS, STEPS];
 
 /// Where a block goes.
 pub(crate) fn block(origin: &Origin, id: BlockId, start_unix_nano: i64) -> Path {
@@ -23,8 +28,8 @@ pub(crate) fn block(origin: &Origin, id: BlockId, start_unix_nano: i64) -> Path 
 }
 
 /// Where all blocks and all rollups are.
-pub(crate) fn all_data() -> [Path; 2] {
-    [SPANS, ROLLUPS].map(|kind| Path::from(format!("{TENANT}/{kind}")))
+pub(crate) fn all_data() -> [Path; DATA.len()] {
+    DATA.map(|kind| Path::from(format!("{TENANT}/{kind}")))
 }
 
 fn data(kind: &str, origin: &Origin, id: BlockId, start_unix_nano: i64) -> Path {
@@ -35,7 +40,7 @@ fn data(kind: &str, origin: &Origin, id: BlockId, start_unix_nano: i64) -> Path 
 /// Whose block or rollup a path is, and which; `None` for anything else, those of before paths told the writer among them.
 pub(crate) fn parse_data(path: &Path) -> Option<(Origin, BlockId)> {
     let (kind, rest) = path.as_ref().strip_prefix(TENANT)?.strip_prefix('/')?.split_once('/')?;
-    let (_, file) = rest.split_once('/').filter(|_| [SPANS, ROLLUPS].contains(&kind))?;
+    let (_, file) = rest.split_once('/').filter(|_| DATA.contains(&kind))?;
     let (rest, id) = file.strip_suffix(".parquet")?.rsplit_once('-')?;
     let (writer, epoch) = rest.rsplit_once('-')?;
     let epoch = u32::from_str_radix(epoch, 16).ok()?;
@@ -45,6 +50,11 @@ pub(crate) fn parse_data(path: &Path) -> Option<(Origin, BlockId)> {
 /// Where a rollup goes.
 pub(crate) fn rollup(origin: &Origin, id: BlockId, start_unix_nano: i64) -> Path {
     data(ROLLUPS, origin, id, start_unix_nano)
+}
+
+/// Where a rollup of steps goes.
+pub(crate) fn steps(origin: &Origin, id: BlockId, start_unix_nano: i64) -> Path {
+    data(STEPS, origin, id, start_unix_nano)
 }
 
 fn day(unix_nano: i64) -> String {
@@ -109,6 +119,7 @@ mod tests {
         let id = BlockId::generate();
         assert_eq!(parse_data(&block(&origin, id, 0)), Some((origin.clone(), id)));
         assert_eq!(parse_data(&rollup(&origin, id, 0)), Some((origin.clone(), id)));
+        assert_eq!(parse_data(&steps(&origin, id, 0)), Some((origin.clone(), id)));
         assert_eq!(parse_data(&Path::from(format!("tenant=default/spans/2026-11-23/{id}.parquet"))), None);
         assert_eq!(parse_data(&manifest("01J", 42)), None);
         assert!(is_probe(&probe("01J", id)) && !is_probe(&manifest("01J", 42)));

@@ -195,5 +195,8 @@ impl Editor {
         let rollups = || view.manifests.values().flat_map(|manifest| &manifest.rollups);
         self.metrics.rollups.set(rollups().count() as i64);
         self.metrics.rollup_bytes.set(rollups().map(|rollup| rollup.bytes).sum::<u64>() as i64);
+        let steps = || view.manifests.values().flat_map(|manifest| &manifest.steps);
+        self.metrics.steps.set(steps().count() as i64);
+        self.metrics.steps_bytes.set(steps().map(|rollup| rollup.bytes).sum::<u64>() as i64);
     }
 }

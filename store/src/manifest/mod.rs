@@ -19,13 +19,21 @@ pub(crate) use editor::{Editor, EditorParts};
 use crate::cold::{BlockEntry, BlockId};
 use crate::delete::Delete;
 use crate::hot::db::WindowId;
-use crate::rollup::RollupEntry;
+use crate::rollup::{RollupEntry, RollupKind};
 
 /// Version of the manifest's JSON.
 pub(crate) const VERSION: u32 = 2;
 
 /// Versions that can be read: the second names blocks of the second format.
 pub(crate) const VERSIONS: std::ops::RangeInclusive<u32> = 1..=VERSION;
+
+/// What becomes of a window in the cold tier; nothing when it had no span.
+#[derive(Debug, Default)]
+pub(crate) struct OfWindow {
+    pub(crate) block: Option<BlockEntry>,
+    pub(crate) rollup: Option<RollupEntry>,
+    pub(crate) steps: Option<RollupEntry>,
+}
 
 /// What one writer has in the cold tier.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +54,9 @@ pub struct Manifest {
     /// The rollups, oldest first; what they count is not in the blocks any more once retention dropped it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rollups: Vec<Arc<RollupEntry>>,
+    /// The rollups of steps, oldest first; a window has one beside its other rollup.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Arc<RollupEntry>>,
 }
 
 impl Manifest {
@@ -59,37 +70,58 @@ impl Manifest {
             blocks: Vec::new(),
             deletes: Vec::new(),
             rollups: Vec::new(),
+            steps: Vec::new(),
         }
     }
 
-    /// With one more window offloaded, into `block` and counted in `rollup` if it had any span. Its number is the editor's
-    /// to give.
-    pub(crate) fn with_window(&self, window: WindowId, block: Option<BlockEntry>, rollup: Option<RollupEntry>) -> Self {
+    /// With one more window offloaded. Its number is the editor's to give.
+    pub(crate) fn with_window(&self, window: WindowId, made: &OfWindow) -> Self {
         let mut next = self.clone();
         next.version = VERSION;
         next.offloaded_through = next.offloaded_through.max(window);
-        next.blocks.extend(block.map(Arc::new));
-        next.rollups.extend(rollup.map(Arc::new));
+        next.blocks.extend(made.block.clone().map(Arc::new));
+        next.rollups.extend(made.rollup.clone().map(Arc::new));
+        next.steps.extend(made.steps.clone().map(Arc::new));
         next
     }
 
-    /// With `rollup` in the place of `inputs`; `None` when one of them is not there (any more).
-    pub(crate) fn with_joined_rollups(&self, inputs: &[Arc<RollupEntry>], rollup: RollupEntry) -> Option<Self> {
+    /// With `rollup` in the place of `inputs`, which are all of one kind; `None` when one of them is not there (any more).
+    pub(crate) fn with_joined_rollups(
+        &self,
+        kind: RollupKind,
+        inputs: &[Arc<RollupEntry>],
+        rollup: Option<RollupEntry>,
+    ) -> Option<Self> {
         let is_input = |entry: &Arc<RollupEntry>| inputs.iter().any(|input| input.path == entry.path);
-        if self.rollups.iter().filter(|entry| is_input(entry)).count() != inputs.len() {
+        let mut next = self.clone();
+        let rollups = match kind {
+            RollupKind::Spans => &mut next.rollups,
+            RollupKind::Steps => &mut next.steps,
+        };
+        let count = rollups.len();
+        rollups.retain(|entry| !is_input(entry));
+        if count - rollups.len() != inputs.len() {
             return None;
         }
-        let mut next = self.clone();
-        next.rollups.retain(|entry| !is_input(entry));
-        let at = next.rollups.partition_point(|entry| entry.offloaded_at <= rollup.offloaded_at);
-        next.rollups.insert(at, Arc::new(rollup));
+        if let Some(rollup) = rollup {
+            let at = rollups.partition_point(|entry| entry.offloaded_at <= rollup.offloaded_at);
+            rollups.insert(at, Arc::new(rollup));
+        }
         Some(next)
+    }
+
+    /// The rollups of one kind.
+    pub(crate) fn rollups_of(&self, kind: RollupKind) -> &[Arc<RollupEntry>] {
+        match kind {
+            RollupKind::Spans => &self.rollups,
+            RollupKind::Steps => &self.steps,
+        }
     }
 
     /// Paths of all objects it names.
     pub(crate) fn objects(&self) -> impl Iterator<Item = &str> {
         let blocks = self.blocks.iter().map(|block| block.path.as_str());
-        blocks.chain(self.rollups.iter().map(|rollup| rollup.path.as_str()))
+        blocks.chain(self.rollups.iter().chain(&self.steps).map(|rollup| rollup.path.as_str()))
     }
 }
 

@@ -33,12 +33,15 @@ use crate::cold::{BlockEntry, BlockIndexes, EncodedBlock, Origin, complete, enco
 use crate::delete::Sweeper;
 use crate::health::Health;
 use crate::hot::{HotDb, HotWindow, index, lookup};
-use crate::manifest::Editor;
+use crate::manifest::{Editor, OfWindow};
 use crate::metrics::Metrics;
 use crate::points::{Point, Probe};
 use crate::pressure::Gauges;
 use crate::retention::{Retention, RetentionSieve};
-use crate::rollup::{self, Rollup, RollupEntry};
+use crate::rollup::compactor::{Figures, entry_of_new};
+use crate::rollup::{self, RollupEntry, RollupKind};
+use crate::steps::Bones;
+use crate::steps::earlier::{CountedSteps, StepCounter};
 use crate::view::Views;
 use crate::window::LiveWindow;
 use crate::{Error, Settings};
@@ -66,6 +69,7 @@ pub(crate) struct Offloader {
     pub(crate) retirer: Arc<Retirer>,
     pub(crate) retention: Arc<Retention>,
     pub(crate) sweeper: Sweeper,
+    pub(crate) steps: Arc<StepCounter>,
     /// Told after each window.
     pub(crate) offloaded: Arc<Notify>,
     /// Who makes its blocks.
@@ -76,7 +80,8 @@ pub(crate) struct Offloader {
 
 /// What becomes of a window.
 struct Encoded {
-    rollup: Rollup,
+    bones: Arc<Bones>,
+    rollup: Figures,
     rollup_file: Bytes,
     /// `None` when nothing is left of the window.
     block: Option<EncodedBlock>,
@@ -113,22 +118,25 @@ impl Offloader {
         let started = Instant::now();
         let id = window.id;
         let manifest = self.retry("reading the manifests", || self.editor.current()).await?;
-        let (mut entry, mut rollup) = (None, None);
+        let mut made = OfWindow::default();
         // A start without the object store does not know which windows are offloaded; those need their index all the same.
         let is_new = id > manifest.offloaded_through;
         let encoded = self.retry("writing a window to its file", || self.encode(window, is_new)).await?;
         if let Some(encoded) = encoded {
-            rollup = self.put_rollup(&encoded.rollup, encoded.rollup_file).await?;
+            made.steps = self.count_steps(encoded.bones).await?;
+            made.rollup = self.put_rollup(RollupKind::Spans, encoded.rollup, encoded.rollup_file).await?;
             match encoded.block {
-                Some(block) => entry = Some(self.put(block, encoded.sieve, window).await?),
+                Some(block) => made.block = Some(self.put(block, encoded.sieve, window).await?),
                 None => drop(encoded.sieve.finish(0.0)),
             }
+        } else {
+            self.steps.remember_offloaded(window);
         }
         self.retry("committing the manifest", || {
             self.editor.edit(
                 |manifest| {
                     let is_new = id > manifest.offloaded_through;
-                    is_new.then(|| manifest.with_window(id, entry.clone(), rollup.clone()))
+                    is_new.then(|| manifest.with_window(id, &made))
                 },
                 |view| {
                     view.live.retain(|live| live.hot.id != id);
@@ -172,10 +180,12 @@ impl Offloader {
             let rollup = rollup::window::of_window(&columns, |row| order.has(row));
             metrics.rollup_seconds.observe(started.elapsed().as_secs_f64());
             let rollup_file = rollup::file::encode(&rollup)?;
+            let rollup = Figures::of(&rollup);
+            let bones = Arc::new(Bones::of_window(window.id, &columns, &order));
             let started = Instant::now();
             let block = encode::encode(&columns, &order, &mut sieve)?;
             metrics.encode_seconds.observe(started.elapsed().as_secs_f64());
-            Ok(Some(Encoded { rollup, rollup_file, block, sieve }))
+            Ok(Some(Encoded { bones, rollup, rollup_file, block, sieve }))
         };
         self.background.run(work).await
     }
@@ -196,8 +206,18 @@ impl Offloader {
         Ok(entry)
     }
 
-    async fn put_rollup(&self, rollup: &Rollup, bytes: Bytes) -> Result<Option<RollupEntry>, Error> {
-        let entry = rollup::compactor::entry_of_new(&self.origin, rollup, &bytes, 1, self.clock.now().as_i64());
+    /// Counts where the time of a window's operations went.
+    async fn count_steps(&self, bones: Arc<Bones>) -> Result<Option<RollupEntry>, Error> {
+        let count = || async { self.steps.of_window(&self.views.load(), &bones, &self.background).await };
+        let CountedSteps { rollup, file } = self.retry("counting steps", count).await?;
+        let entry = self.put_rollup(RollupKind::Steps, Figures::of_steps(&rollup), file).await?;
+        // Before the view says that the window is in a block.
+        self.steps.remember(bones);
+        Ok(entry)
+    }
+
+    async fn put_rollup(&self, kind: RollupKind, rollup: Figures, bytes: Bytes) -> Result<Option<RollupEntry>, Error> {
+        let entry = entry_of_new(kind, &self.origin, rollup, &bytes, 1, self.clock.now().as_i64());
         if let Some(entry) = &entry {
             let path = Path::from(entry.path.as_str());
             self.retry("putting a rollup", || put_object(&*self.objects, &path, bytes.clone())).await?;

@@ -9,6 +9,7 @@ mod rollups;
 mod scan;
 mod search;
 mod spilled;
+mod steps;
 #[cfg(test)]
 pub(crate) mod tests;
 mod trace;
@@ -30,6 +31,7 @@ use crate::manifest::Editor;
 use crate::metrics::Metrics;
 use crate::progress::Progress;
 use crate::retention::{DryRun, Retention, RetentionReport};
+use crate::steps::earlier::StepCounter;
 use crate::view::{View, Views};
 
 /// Asks the store. Cheap to clone; cannot write.
@@ -49,6 +51,7 @@ pub(crate) struct Shared {
     pub(crate) writer: String,
     pub(crate) progress: Progress,
     pub(crate) retention: Arc<Retention>,
+    pub(crate) steps: Arc<StepCounter>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Metrics,
 }
@@ -114,6 +117,23 @@ impl Reader {
             Err(error) => {
                 let view = self.shared.after(error).await?;
                 self.shared.rollups(&view, request).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// Where the time of operations goes, over all that was ever received: what retention dropped is counted too, and a span that
+    /// was sent twice counts once.
+    ///
+    /// # Errors
+    /// When a tier cannot be read.
+    pub async fn steps(&self, request: &StepRequest) -> Result<Steps, Error> {
+        self.shared.progress.catch_up().await;
+        let view = self.shared.views.load();
+        match self.shared.steps(&view, request).await {
+            Err(error) => {
+                let view = self.shared.after(error).await?;
+                self.shared.steps(&view, request).await
             }
             answer => answer,
         }

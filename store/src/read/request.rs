@@ -4,6 +4,7 @@ use model::SpanKind;
 use proto::{TraceId, UnixNanos};
 
 use crate::rollup::{Resolution, Totals};
+use crate::steps::StepTotals;
 
 /// Which traces to list. A trace matches when **one span** of it meets every span condition
 /// (`start`..`end`, service, name, error, span duration) and the whole trace meets the trace duration.
@@ -130,6 +131,67 @@ pub struct RollupRow {
     pub is_root: bool,
     /// Counts and durations.
     pub totals: Totals,
+}
+
+/// Which steps to count.
+#[derive(Debug, Clone)]
+pub struct StepRequest {
+    /// Of operations that start at or after this; taken down to a whole [`Steps::resolution`].
+    pub start: UnixNanos,
+    /// Of operations that start before this; taken up to a whole [`Steps::resolution`].
+    pub end: UnixNanos,
+    /// Only of operations of this `service.name`.
+    pub service: Option<String>,
+    /// Only of operations with this name.
+    pub operation: Option<String>,
+    /// Which rows.
+    pub rows: StepRows,
+}
+
+/// Which rows of operations there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepRows {
+    /// The roots, by version.
+    Operations,
+    /// The roots, by the values of each of [`crate::STEP_ATTRIBUTES`].
+    Values,
+    /// Steps below the roots, by version of the root. Those of which the root has not been received have [`crate::NO_ROOT`] for an
+    /// operation.
+    Steps,
+}
+
+/// Where the time of operations goes.
+#[derive(Debug, Clone)]
+pub struct Steps {
+    /// What is counted starts at or after this.
+    pub start: UnixNanos,
+    /// What is counted starts before this.
+    pub end: UnixNanos,
+    /// The coarsest rows that were used: counts are exact for whole minutes, hours or days.
+    pub resolution: Resolution,
+    /// By service, operation and path.
+    pub rows: Vec<StepRow>,
+    /// Whether there were more operations, steps or values than an answer can have, so that the rest is counted together.
+    pub is_folded: bool,
+}
+
+/// One step, or the roots with one value of an attribute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepRow {
+    /// `service.name` of the root.
+    pub service: String,
+    /// Name of the root.
+    pub operation: String,
+    /// Names of the spans below the root, down to the step; empty for the root.
+    pub path: Vec<String>,
+    /// `service.name` of the step.
+    pub step_service: String,
+    /// One of [`crate::STEP_ATTRIBUTES`] with its value; `None` in rows by version.
+    pub attribute: Option<(&'static str, String)>,
+    /// `service.version` of the root; `None` when it has none, and in rows by attribute.
+    pub version: Option<String>,
+    /// Counts and times.
+    pub totals: StepTotals,
 }
 
 /// One service, over everything kept.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::stream::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
+use proto::UnixNanos;
 
 use super::{RollupRequest, RollupRow, Rollups, Shared};
 use crate::Error;
@@ -16,7 +17,7 @@ use crate::view::View;
 use crate::window::Columns;
 
 /// Files that are fetched at the same time: each is in memory, up to some MB.
-const FILES_AT_ONCE: usize = 8;
+pub(super) const FILES_AT_ONCE: usize = 8;
 
 /// Rows of an answer before names are counted together, and of twice as many before services are: about 30 MB of sketches.
 const ROWS_MAX: usize = 10_000;
@@ -35,7 +36,7 @@ impl Shared {
         };
         let entries: Vec<&Arc<RollupEntry>> = view.manifests.values().flat_map(|manifest| &manifest.rollups).collect();
         let mut wanted = Wanted::new(request);
-        wanted.widen(|start, end| {
+        wanted.times.widen(|start, end| {
             let cold = entries.iter().filter(|entry| entry.overlaps(start, end)).map(|entry| entry.resolution);
             let hot = live.iter().filter(|(_, row)| start <= row.start && row.start < end);
             cold.chain(hot.map(|(resolution, _)| *resolution)).max()
@@ -47,7 +48,7 @@ impl Shared {
         }
         // In a loop for the same reason as in `Shared::trace`.
         let mut fetches = Vec::new();
-        for entry in entries.into_iter().filter(|entry| entry.overlaps(wanted.start, wanted.end)) {
+        for entry in entries.into_iter().filter(|entry| entry.overlaps(wanted.times.start, wanted.times.end)) {
             fetches.push(fetch(&self.objects, entry));
         }
         let mut files = futures::stream::iter(fetches).buffered(FILES_AT_ONCE);
@@ -70,7 +71,7 @@ impl Shared {
     }
 }
 
-async fn fetch(objects: &Arc<dyn ObjectStore>, entry: &RollupEntry) -> Result<bytes::Bytes, Error> {
+pub(super) async fn fetch(objects: &Arc<dyn ObjectStore>, entry: &RollupEntry) -> Result<bytes::Bytes, Error> {
     Ok(objects.get(&Path::from(entry.path.as_str())).await?.bytes().await?)
 }
 
@@ -92,33 +93,23 @@ fn of_windows(view: &View) -> Result<Vec<(Resolution, Row)>, Error> {
     Ok(rows)
 }
 
-/// The request, in whole units of the coarsest rows in it.
-#[derive(Debug, Clone)]
-struct Wanted {
-    start: i64,
-    end: i64,
-    resolution: Resolution,
-    service: Option<String>,
-    name: Option<String>,
-    root_only: bool,
+/// A stretch of time in whole units of the coarsest rows in it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stretch {
+    pub(super) start: i64,
+    pub(super) end: i64,
+    pub(super) resolution: Resolution,
 }
 
-impl Wanted {
-    fn new(request: &RollupRequest) -> Self {
+impl Stretch {
+    pub(super) fn new(start: UnixNanos, end: UnixNanos) -> Self {
         let finest = Resolution::Minute;
-        Self {
-            start: finest.floor(request.start.as_i64()),
-            end: finest.ceil(request.end.as_i64()),
-            resolution: finest,
-            service: request.service.clone(),
-            name: request.name.clone(),
-            root_only: request.root_only,
-        }
+        Self { start: finest.floor(start.as_i64()), end: finest.ceil(end.as_i64()), resolution: finest }
     }
 
     /// Takes the times to whole units of the coarsest rows that `coarsest` finds in them, so that each row is wholly inside or
     /// outside. What that takes in may be coarser still.
-    fn widen(&mut self, coarsest: impl Fn(i64, i64) -> Option<Resolution>) {
+    pub(super) fn widen(&mut self, coarsest: impl Fn(i64, i64) -> Option<Resolution>) {
         while let Some(coarser) = coarsest(self.start, self.end).filter(|found| *found > self.resolution) {
             self.resolution = coarser;
             self.start = coarser.floor(self.start);
@@ -126,9 +117,33 @@ impl Wanted {
         }
     }
 
-    fn has(&self, start: i64, service: &str, name: &str, is_root: bool) -> bool {
+    pub(super) const fn has(&self, start: i64) -> bool {
         // The last unit of all time has no end that could be told.
-        (self.start <= start && (start < self.end || self.end == i64::MAX))
+        self.start <= start && (start < self.end || self.end == i64::MAX)
+    }
+}
+
+/// The request, in whole units of the coarsest rows in it.
+#[derive(Debug, Clone)]
+struct Wanted {
+    times: Stretch,
+    service: Option<String>,
+    name: Option<String>,
+    root_only: bool,
+}
+
+impl Wanted {
+    fn new(request: &RollupRequest) -> Self {
+        Self {
+            times: Stretch::new(request.start, request.end),
+            service: request.service.clone(),
+            name: request.name.clone(),
+            root_only: request.root_only,
+        }
+    }
+
+    fn has(&self, start: i64, service: &str, name: &str, is_root: bool) -> bool {
+        self.times.has(start)
             && (is_root || !self.root_only)
             && self.service.as_deref().is_none_or(|wanted| wanted == service)
             && self.name.as_deref().is_none_or(|wanted| wanted == name)
@@ -136,7 +151,7 @@ impl Wanted {
 
     fn answer(&self, table: Table) -> Rollups {
         let names_are_folded = table.names_are_folded();
-        let rows = table.into_rollup(self.resolution).rows.into_iter().map(|row| RollupRow {
+        let rows = table.into_rollup(self.times.resolution).rows.into_iter().map(|row| RollupRow {
             service: row.service,
             name: row.name,
             kind: row.kind,
@@ -144,9 +159,9 @@ impl Wanted {
             totals: row.totals,
         });
         Rollups {
-            start: proto::UnixNanos::from_i64(self.start),
-            end: proto::UnixNanos::from_i64(self.end),
-            resolution: self.resolution,
+            start: UnixNanos::from_i64(self.times.start),
+            end: UnixNanos::from_i64(self.times.end),
+            resolution: self.times.resolution,
             rows: rows.collect(),
             names_are_folded,
         }

@@ -17,6 +17,7 @@ mod rollups;
 use crate::{Components, PreparedRequest, Settings, Store};
 
 mod spilled;
+mod steps;
 
 pub(crate) fn attribute(key: &str, value: Wire) -> WireKeyValue {
     WireKeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..WireKeyValue::default() }

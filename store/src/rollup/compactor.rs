@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 
 use super::plan::{self, Job, Kept};
 use super::table::Table;
-use super::{Rollup, RollupEntry, file};
+use super::{Resolution, Rollup, RollupEntry, RollupKind, file};
 use crate::Error;
 use crate::background::Background;
 use crate::clock::Clock;
@@ -29,6 +29,7 @@ use crate::merge::Orphans;
 use crate::metrics::Metrics;
 use crate::offload::put_object;
 use crate::points::Point;
+use crate::steps::{self, StepRollup};
 
 /// How often rows are looked at that may have grown old.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -39,6 +40,8 @@ pub(crate) struct Compactor {
     pub(crate) objects: Arc<dyn ObjectStore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) kept: Kept,
+    /// Of rollups of steps.
+    pub(crate) kept_steps: Kept,
     pub(crate) metrics: Metrics,
     pub(crate) background: Arc<Background>,
     pub(crate) origin: Origin,
@@ -68,17 +71,43 @@ impl Compactor {
 
     /// Joins what is to be joined now.
     async fn settle(&self) -> Result<(), Error> {
-        loop {
-            let manifest = self.editor.current().await?;
-            let Some(job) = plan::next(&manifest.rollups, self.clock.now(), self.kept) else { return Ok(()) };
-            self.carry_out(job).await?;
+        for (kind, kept) in [(RollupKind::Spans, self.kept), (RollupKind::Steps, self.kept_steps)] {
+            loop {
+                let manifest = self.editor.current().await?;
+                let Some(job) = plan::next(manifest.rollups_of(kind), self.clock.now(), kept) else { break };
+                self.carry_out(kind, job).await?;
+            }
         }
+        Ok(())
     }
 
-    async fn carry_out(&self, job: Job) -> Result<(), Error> {
+    async fn carry_out(&self, kind: RollupKind, job: Job) -> Result<(), Error> {
         let Job { inputs, resolution } = job;
+        let (figures, bytes) = match kind {
+            RollupKind::Spans => self.join(&inputs, resolution).await?,
+            RollupKind::Steps => self.join_steps(&inputs, resolution).await?,
+        };
+        let offloaded_at = inputs.iter().map(|input| input.offloaded_at).max().unwrap_or_default();
+        let windows = inputs.iter().map(|input| input.windows).sum();
+        let entry = entry_of_new(kind, &self.origin, figures, &bytes, windows, offloaded_at);
+        if let Some(entry) = &entry {
+            put_object(&*self.objects, &Path::from(entry.path.as_str()), bytes).await?;
+        }
+        let manifest = self
+            .editor
+            .edit(|manifest| manifest.with_joined_rollups(kind, &inputs, entry), |_| {}, Point::RollupsJoined)
+            .await?;
+        let is_gone =
+            |input: &&Arc<RollupEntry>| manifest.rollups_of(kind).iter().all(|rollup| rollup.path != input.path);
+        let gone = inputs.iter().filter(is_gone).map(|input| (None, input.path.clone()));
+        self.orphans.add(gone, self.clock.now());
+        self.metrics.rollups_joined.inc_by(inputs.len() as u64);
+        Ok(())
+    }
+
+    async fn join(&self, inputs: &[Arc<RollupEntry>], resolution: Resolution) -> Result<(Figures, Bytes), Error> {
         let mut table = Table::new(usize::MAX);
-        for input in &inputs {
+        for input in inputs {
             let bytes = self.objects.get(&Path::from(input.path.as_str())).await?.bytes().await?;
             let add = move || {
                 file::each_row(bytes, |row| table.add_view(resolution.floor(row.start), row))?;
@@ -86,46 +115,87 @@ impl Compactor {
             };
             table = self.background.run(add).await?;
         }
-        let (rollup, bytes) = self
-            .background
-            .run(move || {
-                let rollup = table.into_rollup(resolution);
-                let bytes = file::encode(&rollup)?;
-                Ok((rollup, bytes))
-            })
-            .await?;
-        let offloaded_at = inputs.iter().map(|input| input.offloaded_at).max().unwrap_or_default();
-        let windows = inputs.iter().map(|input| input.windows).sum();
-        let Some(entry) = entry_of_new(&self.origin, &rollup, &bytes, windows, offloaded_at) else { return Ok(()) };
-        put_object(&*self.objects, &Path::from(entry.path.as_str()), bytes).await?;
-        let manifest = self
-            .editor
-            .edit(|manifest| manifest.with_joined_rollups(&inputs, entry), |_| {}, Point::RollupsJoined)
-            .await?;
-        let is_gone = |input: &&Arc<RollupEntry>| manifest.rollups.iter().all(|rollup| rollup.path != input.path);
-        let gone = inputs.iter().filter(is_gone).map(|input| (None, input.path.clone()));
-        self.orphans.add(gone, self.clock.now());
-        self.metrics.rollups_joined.inc_by(inputs.len() as u64);
-        Ok(())
+        let encode = move || {
+            let rollup = table.into_rollup(resolution);
+            Ok((Figures::of(&rollup), file::encode(&rollup)?))
+        };
+        self.background.run(encode).await
+    }
+
+    async fn join_steps(&self, inputs: &[Arc<RollupEntry>], resolution: Resolution) -> Result<(Figures, Bytes), Error> {
+        let mut table = steps::table::Table::new(resolution);
+        for input in inputs {
+            let bytes = self.objects.get(&Path::from(input.path.as_str())).await?.bytes().await?;
+            let add = move || {
+                steps::file::each_row(bytes, steps::file::Part::All, |row| table.add_view(row.start, row))?;
+                Ok(table)
+            };
+            table = self.background.run(add).await?;
+        }
+        let encode = move || {
+            let rollup = table.into_rollup();
+            Ok((Figures::of_steps(&rollup), steps::file::encode(&rollup)?))
+        };
+        self.background.run(encode).await
+    }
+}
+
+/// What a manifest says of the rows of a rollup.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Figures {
+    resolution: Resolution,
+    rows: u64,
+    spans: u64,
+    /// First and last start of a row; `None` when there is none.
+    starts: Option<(i64, i64)>,
+}
+
+impl Figures {
+    /// Of a rollup.
+    pub(crate) fn of(rollup: &Rollup) -> Self {
+        let starts = || rollup.rows.iter().map(|row| row.start);
+        Self {
+            resolution: rollup.resolution,
+            rows: rollup.rows.len() as u64,
+            spans: rollup.rows.iter().map(|row| row.totals.spans).sum(),
+            starts: starts().min().zip(starts().max()),
+        }
+    }
+
+    /// Of a rollup of steps: the spans that it counts are those by version, less those that it takes back.
+    pub(crate) fn of_steps(rollup: &StepRollup) -> Self {
+        let starts = || rollup.rows.iter().map(|row| row.start);
+        let counted = rollup.rows.iter().filter(|row| row.attribute.is_none());
+        Self {
+            resolution: rollup.resolution,
+            rows: rollup.rows.len() as u64,
+            spans: counted.map(|row| row.change.spans).sum::<i64>().max(0).unsigned_abs(),
+            starts: starts().min().zip(starts().max()),
+        }
     }
 }
 
 /// The manifest's entry of a rollup under a new name; `None` when it has no rows.
 pub(crate) fn entry_of_new(
+    kind: RollupKind,
     origin: &Origin,
-    rollup: &Rollup,
+    figures: Figures,
     bytes: &Bytes,
     windows: u64,
     offloaded_at: i64,
 ) -> Option<RollupEntry> {
-    let starts = || rollup.rows.iter().map(|row| row.start);
-    let (start_min, start_max) = starts().min().zip(starts().max())?;
+    let Figures { resolution, rows, spans, starts } = figures;
+    let (start_min, start_max) = starts?;
+    let path = match kind {
+        RollupKind::Spans => paths::rollup(origin, BlockId::generate(), start_min),
+        RollupKind::Steps => paths::steps(origin, BlockId::generate(), start_min),
+    };
     Some(RollupEntry {
-        path: paths::rollup(origin, BlockId::generate(), start_min).to_string(),
+        path: path.to_string(),
         bytes: bytes.len() as u64,
-        resolution: rollup.resolution,
-        rows: rollup.rows.len() as u64,
-        spans: rollup.rows.iter().map(|row| row.totals.spans).sum(),
+        resolution,
+        rows,
+        spans,
         windows,
         start_min,
         start_max,

@@ -32,6 +32,15 @@ pub const OTHER_SERVICES: &str = "(other services)";
 /// Span names that each service has in one rollup, the most frequent: a sender that puts ids into names has millions.
 pub(crate) const NAMES_PER_SERVICE_MAX: usize = 1_000;
 
+/// What rollups there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RollupKind {
+    /// Spans by name, of this module.
+    Spans,
+    /// Spans by their place in operations, of [`crate::steps`].
+    Steps,
+}
+
 /// A row of a rollup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Row {

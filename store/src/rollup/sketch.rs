@@ -20,7 +20,7 @@ const GAMMA: f64 = (1.0 + RELATIVE_ERROR) / (1.0 - RELATIVE_ERROR);
 const LN_GAMMA: f64 = 0.020_000_666_706_669_435;
 
 /// Buckets there can be: those up to `i64::MAX` nanoseconds, the one for 0, and one for what floating point rounds up.
-const BUCKETS_MAX: usize = 2_186;
+pub(crate) const BUCKETS_MAX: usize = 2_186;
 
 /// Counts of durations by bucket.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,6 +34,15 @@ impl Sketch {
     /// Counts a duration; a negative one as 0.
     pub(crate) fn add(&mut self, duration_nanos: i64) {
         *self.count_of(bucket(duration_nanos)) += 1;
+    }
+
+    /// From numbers of buckets and their counts.
+    pub(crate) fn from_buckets(buckets: impl Iterator<Item = (usize, u64)>) -> Self {
+        let mut sketch = Self::default();
+        for (bucket, count) in buckets {
+            *sketch.count_of(bucket) += count;
+        }
+        sketch
     }
 
     /// Counts all that `other` has.
@@ -117,7 +126,8 @@ impl Sketch {
     }
 }
 
-fn bucket(duration_nanos: i64) -> usize {
+/// The number of the bucket that a duration falls into.
+pub(crate) fn bucket(duration_nanos: i64) -> usize {
     if duration_nanos <= 0 {
         return 0;
     }
