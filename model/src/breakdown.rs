@@ -11,3 +11,6 @@ pub use cohort::{
     ATTRIBUTES_MAX, AttributeLift, CohortReport, CohortTrace, STEP_ROWS_MAX, StepChange, StepRow, compare,
 };
 pub use step::{PATH_DEPTH_MAX, STEPS_MAX, StepShare, TraceBreakdown, break_down, step_name};
+
+#[cfg(test)]
+mod tests;

@@ -21,3 +21,6 @@ pub use report::{
 pub(crate) use sweep::sweep_with;
 pub use sweep::{PhaseNanos, sweep};
 pub use timeline::{T0Source, Timeline, timeline};
+
+#[cfg(test)]
+mod tests;

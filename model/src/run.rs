@@ -24,3 +24,6 @@ pub use part::{
     BackupFigures, IDS_MAX, LINKS_MAX, OTHER_MAX, Outcome, PENDING_MAX, PHASE_SPANS_MAX, PartKind, Pending, PhaseSpan,
     RunError, RunPart, STEPS_MAX, Step, StepKind, Subject, TimePoints, Trigger,
 };
+
+#[cfg(test)]
+mod tests;

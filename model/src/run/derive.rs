@@ -14,6 +14,7 @@ use super::part::{
 };
 use super::tops::{self, Top};
 use super::{RunId, RunIdKind, read};
+use crate::class::{Words, is_statement};
 use crate::failover::is_failed;
 use crate::rules::{Phase, Rules};
 use crate::self_time::Interval;
@@ -292,10 +293,13 @@ impl<'a> Gatherer<'a> {
     }
 }
 
-/// A name that says that a change is taken back.
+/// A name that says that a change is taken back: `TabletManagerClient.UndoDemotePrimary`, `failover/rollback`. A transaction
+/// that is rolled back is none.
 fn is_undo(name: &str) -> bool {
-    let words = crate::class::Words::of(name);
-    words.get(0).is_some_and(|word| matches!(word, "undo" | "rollback")) || words.text().starts_with("roll back")
+    let last_part = name.rsplit(['.', '/', ':']).next().unwrap_or(name);
+    let words = Words::of(last_part);
+    let is_named = words.get(0).is_some_and(|word| matches!(word, "undo" | "rollback" | "revert"));
+    (is_named || words.text().starts_with("roll back ")) && !is_statement(name)
 }
 
 fn settle_outcome(part: &mut RunPart, is_undone: bool, top_has_failed: bool) {
