@@ -32,7 +32,7 @@ pub struct Sketch {
 
 impl Sketch {
     /// Counts a duration; a negative one as 0.
-    pub(crate) fn add(&mut self, duration_nanos: i64) {
+    pub fn add(&mut self, duration_nanos: i64) {
         *self.count_of(bucket(duration_nanos)) += 1;
     }
 
