@@ -7,13 +7,16 @@
 //! [`store::Deleter`].
 
 mod api;
+mod breakdown;
 pub mod inspection;
 mod limits;
 mod metrics;
+mod openapi;
 mod params;
 mod problem;
 mod render;
 mod routes;
+mod runs;
 mod time_param;
 
 pub use limits::Limits;

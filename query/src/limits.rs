@@ -33,6 +33,57 @@ pub(crate) const OPERATIONS_DEFAULT: usize = 100;
 /// Operations that are listed at most.
 pub(crate) const OPERATIONS_MAX: usize = 1_000;
 
+/// Traces that are read to find runs: those that began last.
+pub(crate) const RUN_TRACES_MAX: usize = 2_000;
+
+/// Traces that are read at once for one question.
+pub(crate) const RUN_TRACES_AT_ONCE: usize = 8;
+
+/// Operations of which it is looked up how long their steps usually take, for one answer.
+pub(crate) const BASELINES_MAX: usize = 64;
+
+/// Traces that are looked through for spans of one instance: those that began last.
+pub(crate) const TIMELINE_TRACES_MAX: usize = 1_000;
+
+/// Spans above a span that are asked for its class and phase, the nearest.
+pub(crate) const CLASSIFY_ABOVE_MAX: usize = 64;
+
+/// Runs that are listed when it is not told how many.
+pub(crate) const RUNS_DEFAULT: usize = 100;
+
+/// Runs that are listed at most.
+pub(crate) const RUNS_MAX: usize = 1_000;
+
+/// Failovers that a report lists when it is not told how many.
+pub(crate) const FAILOVERS_DEFAULT: usize = 1_000;
+
+/// Failovers that a report lists at most: those of a year of a large fleet.
+pub(crate) const FAILOVERS_MAX: usize = 10_000;
+
+/// What failovers are grouped by at most: more makes groups of one.
+pub(crate) const GROUP_BY_MAX: usize = 3;
+
+/// Backups and restores that are listed when it is not told how many.
+pub(crate) const BACKUPS_DEFAULT: usize = 100;
+
+/// Backups and restores that are listed at most.
+pub(crate) const BACKUPS_MAX: usize = 1_000;
+
+/// Slow traces that are read to find out what slows them.
+pub(crate) const SLOW_TRACES_MAX: usize = 100;
+
+/// Other traces that they are held against.
+pub(crate) const OTHER_TRACES_MAX: usize = 200;
+
+/// Entries of a time line when it is not told how many.
+pub(crate) const TIMELINE_DEFAULT: usize = 1_000;
+
+/// Entries of a time line at most.
+pub(crate) const TIMELINE_MAX: usize = 10_000;
+
+/// Attributes that a span is described with to be classified.
+pub(crate) const CLASSIFY_ATTRIBUTES_MAX: usize = 64;
+
 /// Limits of the query side.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {

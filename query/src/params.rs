@@ -86,6 +86,61 @@ impl Params {
         time_param::parse(&text, now).map(Some).map_err(|error| invalid(name, error))
     }
 
+    /// From `start`, which is `back_nanos` ago unless it is given, to `end`, which is now unless it is given.
+    pub(crate) fn range(&mut self, now: UnixNanos, back_nanos: i64) -> Result<(UnixNanos, UnixNanos), Problem> {
+        let start = self.time("start", now)?.unwrap_or_else(|| now.saturating_add(-back_nanos));
+        let end = self.time("end", now)?.unwrap_or(now);
+        if start >= end {
+            return Err(Problem::bad_request("`start` must lie before `end` (which is now unless it is given)"));
+        }
+        Ok((start, end))
+    }
+
+    /// Text that has to be given.
+    pub(crate) fn required(&mut self, name: &'static str) -> Result<String, Problem> {
+        self.text(name)?.ok_or_else(|| Problem::bad_request(format!("parameter `{name}` has to be given")))
+    }
+
+    /// At most `most` values with commas between them, each as `parse` has it.
+    pub(crate) fn list<T, E: std::fmt::Display>(
+        &mut self,
+        name: &'static str,
+        most: usize,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Result<Vec<T>, Problem> {
+        let Some(text) = self.text(name)? else {
+            return Ok(Vec::new());
+        };
+        let values: Vec<&str> = text.split(',').collect();
+        if values.len() > most {
+            return Err(invalid(name, format!("more than {most} values")));
+        }
+        values.into_iter().map(|value| parse(value.trim()).map_err(|error| invalid(name, error))).collect()
+    }
+
+    /// What a text stands for, as `parse` has it.
+    pub(crate) fn parsed<T, E: std::fmt::Display>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Result<Option<T>, Problem> {
+        let Some(text) = self.text(name)? else {
+            return Ok(None);
+        };
+        parse(&text).map(Some).map_err(|error| invalid(name, error))
+    }
+
+    /// Every value of a parameter that may be given more than once.
+    pub(crate) fn every(&mut self, name: &'static str, most: usize) -> Result<Vec<String>, Problem> {
+        self.known.push(name);
+        let of_name = self.given.extract_if(.., |(given, _)| given == name).map(|(_, value)| value);
+        let values: Vec<String> = of_name.collect();
+        if values.len() > most {
+            return Err(invalid(name, format!("given more than {most} times")));
+        }
+        Ok(values)
+    }
+
     /// Refuses what was not taken.
     pub(crate) fn finish(self) -> Result<(), Problem> {
         let Some((name, _)) = self.given.first() else {

@@ -40,6 +40,8 @@ pub struct Config {
     pub ingest: ingest::Settings,
     /// Limits of keeping.
     pub store: store::Settings,
+    /// What an operation is.
+    pub operations: model::rules::Rules,
     /// Time from SIGTERM to the end.
     pub shutdown_deadline: Duration,
 }
@@ -164,6 +166,7 @@ fn validate(options: ServeOptions) -> Result<Config, ConfigError> {
         cold_bytes_max,
         shutdown_deadline,
         retention,
+        operations,
     } = options;
 
     let data_dir = absolute(&data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR)))?;
@@ -219,6 +222,7 @@ fn validate(options: ServeOptions) -> Result<Config, ConfigError> {
         cold: cold.unwrap_or_else(|| format!("file://{}", data_dir.join("cold").display())),
         ingest,
         store,
+        operations: operations.unwrap_or_default(),
         shutdown_deadline: shutdown_deadline.map_or(SHUTDOWN_DEADLINE, Into::into),
     })
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use model::retention::Policy;
+use model::rules::Rules;
 use serde::Deserialize;
 
 /// Each option has one name: `--data-dir`, `SPANHOLD_DATA_DIR`, `data-dir = "…"`.
@@ -104,6 +105,9 @@ pub struct ServeOptions {
     /// Which traces are kept, and for how long: rules, so in the file only.
     #[arg(skip)]
     pub retention: Option<Policy>,
+    /// What an operation is, and what each span is in it: rules, so in the file only.
+    #[arg(skip)]
+    pub operations: Option<Rules>,
 }
 
 impl ServeOptions {
@@ -140,6 +144,7 @@ impl ServeOptions {
             cold_bytes_max: self.cold_bytes_max.or(file.cold_bytes_max),
             shutdown_deadline: self.shutdown_deadline.or(file.shutdown_deadline),
             retention: self.retention.or(file.retention),
+            operations: self.operations.or(file.operations),
         }
     }
 }

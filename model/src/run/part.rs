@@ -150,6 +150,9 @@ pub enum Trigger {
 }
 
 impl Trigger {
+    /// Every trigger.
+    pub const ALL: [Self; 5] = [Self::Unknown, Self::Planned, Self::Unplanned, Self::Forced, Self::Drill];
+
     /// Whether the old primary took part, so that nothing has to be detected. Everything else is measured like a fault.
     #[must_use]
     pub const fn is_planned(self) -> bool {

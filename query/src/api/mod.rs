@@ -1,11 +1,18 @@
 //! The handlers, a file per subject: read the parameters, ask the store, render.
 
+pub(crate) mod backups;
+pub(crate) mod breakdown;
+pub(crate) mod classify;
 pub(crate) mod delete;
+pub(crate) mod failovers;
 pub(crate) mod inspect;
 pub(crate) mod operations;
 pub(crate) mod retention;
+pub(crate) mod runs;
 pub(crate) mod search;
 pub(crate) mod services;
+pub(crate) mod slow;
+pub(crate) mod timeline;
 pub(crate) mod trace;
 
 use std::sync::Arc;
@@ -13,6 +20,7 @@ use std::sync::Arc;
 use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
+use model::rules::Rules;
 use serde::Serialize;
 use store::{Clock, Deleter, Reader};
 
@@ -25,6 +33,7 @@ pub(crate) struct Asked {
     pub(crate) reader: Reader,
     pub(crate) deleter: Deleter,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rules: Rules,
     pub(crate) gate: Gate,
 }
 
@@ -43,12 +52,15 @@ where
     }
 }
 
-fn to_json(value: &impl Serialize) -> Result<Vec<u8>, Problem> {
+pub(crate) fn to_json(value: &impl Serialize) -> Result<Vec<u8>, Problem> {
     serde_json::to_vec(value).map_err(|error| Problem::internal(format!("the answer could not be rendered: {error}")))
 }
 
-fn body(content_type: &'static str, bytes: Vec<u8>) -> Response {
+pub(crate) fn body(content_type: &'static str, bytes: Vec<u8>) -> Response {
     ([(CONTENT_TYPE, HeaderValue::from_static(content_type))], bytes).into_response()
 }
 
-const JSON: &str = "application/json";
+const HOUR_NANOS: i64 = 3_600 * 1_000_000_000;
+const DAY_NANOS: i64 = 24 * HOUR_NANOS;
+
+pub(crate) const JSON: &str = "application/json";

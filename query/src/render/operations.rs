@@ -1,5 +1,6 @@
 //! The JSON of `GET /api/v1/operations`.
 
+use model::OperationClass;
 use proto::{TraceId, UnixNanos};
 use serde::Serialize;
 use store::{RELATIVE_ERROR, Rollups, Totals};
@@ -24,6 +25,7 @@ pub(crate) struct Operations {
 pub(crate) struct Operation {
     service: String,
     name: String,
+    class: &'static str,
     span_count: u64,
     error_count: u64,
     spans_per_second: f64,
@@ -56,11 +58,12 @@ impl Operations {
 
 impl Operation {
     /// Seen within `seconds`.
-    pub(crate) fn of(service: &str, name: &str, totals: &Totals, seconds: f64) -> Self {
+    pub(crate) fn of(service: &str, name: &str, class: OperationClass, totals: &Totals, seconds: f64) -> Self {
         let quantile = |quantile| Text64(totals.quantile_nanos(quantile));
         Self {
             service: service.to_owned(),
             name: name.to_owned(),
+            class: class.name(),
             span_count: totals.spans,
             error_count: totals.errors,
             spans_per_second: totals.spans as f64 / seconds,

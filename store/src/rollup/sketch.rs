@@ -32,7 +32,7 @@ pub struct Sketch {
 
 impl Sketch {
     /// Counts a duration; a negative one as 0.
-    pub(crate) fn add(&mut self, duration_nanos: i64) {
+    pub fn add(&mut self, duration_nanos: i64) {
         *self.count_of(bucket(duration_nanos)) += 1;
     }
 
@@ -45,8 +45,13 @@ impl Sketch {
         sketch
     }
 
+    /// What was counted, ascending: the middle of each bucket in nanoseconds, and how many durations it has.
+    pub fn spread(&self) -> impl Iterator<Item = (i64, u64)> {
+        self.buckets().map(|(bucket, count)| (middle_nanos(bucket), count))
+    }
+
     /// Counts all that `other` has.
-    pub(crate) fn merge(&mut self, other: &Self) {
+    pub fn merge(&mut self, other: &Self) {
         // From the far end first, so that room is made once.
         for (bucket, count) in other.buckets().rev() {
             *self.count_of(bucket) += count;

@@ -130,7 +130,7 @@ impl Change {
 }
 
 /// What the spans of one row come to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StepTotals {
     /// Spans.
     pub spans: u64,
@@ -162,6 +162,28 @@ impl StepTotals {
     pub fn quantile_nanos(&self, quantile: f64) -> i64 {
         let found = self.durations.quantile_nanos(quantile).unwrap_or(self.min_nanos);
         found.max(self.min_nanos).min(self.max_nanos)
+    }
+
+    /// Counts all that `other` does.
+    pub fn merge(&mut self, other: &Self) {
+        if other.spans == 0 {
+            return;
+        }
+        if self.spans == 0 {
+            self.clone_from(other);
+            return;
+        }
+        self.spans = self.spans.saturating_add(other.spans);
+        self.errors = self.errors.saturating_add(other.errors);
+        self.sum_nanos = self.sum_nanos.saturating_add(other.sum_nanos);
+        self.self_nanos = self.self_nanos.saturating_add(other.self_nanos);
+        self.critical_nanos = self.critical_nanos.saturating_add(other.critical_nanos);
+        self.min_nanos = self.min_nanos.min(other.min_nanos);
+        if other.max_nanos > self.max_nanos || (other.max_nanos == self.max_nanos && other.slowest < self.slowest) {
+            (self.max_nanos, self.slowest) = (other.max_nanos, other.slowest);
+        }
+        self.durations.merge(&other.durations);
+        self.self_times.merge(&other.self_times);
     }
 
     /// A percentile of the self times.
