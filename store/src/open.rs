@@ -152,7 +152,7 @@ impl Store {
             clock: Arc::clone(&components.clock),
             metrics: metrics.clone(),
             objects: Arc::clone(&components.objects),
-            background: Background::start("store-runs")?,
+            background: Background::start("store-runs", Urgency::Equal)?,
         })?;
         let (batches, batches_in) = mpsc::channel();
         let (committed, committed_in) = mpsc::channel();
