@@ -42,6 +42,8 @@ make_python_client() { virtual_environment "$1" "$CLIENTS/python/requirements.tx
 
 make_parquet_readers() { virtual_environment "$1" "$PINS/parquet-readers-requirements.txt"; }
 
+make_schemathesis() { virtual_environment "$1" "$PINS/schemathesis-requirements.txt"; }
+
 make_moto() { virtual_environment "$1" "$PINS/moto-requirements.txt"; }
 
 make_js_client() {
@@ -64,6 +66,8 @@ install parquet-readers make_parquet_readers "$PINS/parquet-readers-requirements
 parquet_readers=$FOLDER
 install moto make_moto "$PINS/moto-requirements.txt" "$python"
 moto=$FOLDER
+install schemathesis make_schemathesis "$PINS/schemathesis-requirements.txt" "$python"
+schemathesis=$FOLDER
 install js-client make_js_client "$CLIENTS"/js/{package.json,package-lock.json,*.js}
 js_client=$FOLDER
 mapfile -t go_sources < <(find "$CLIENTS/go" -type f | LC_ALL=C sort)
@@ -80,6 +84,7 @@ export SPANHOLD_TEST_JS_DIR='$js_client'
 export SPANHOLD_TEST_GO_CONTROLPLANE='$go_client/controlplane'
 export SPANHOLD_TEST_GO_AGENT='$go_client/agent'
 export SPANHOLD_TEST_MOTO_SERVER='$moto/bin/moto_server'
+export SPANHOLD_TEST_SCHEMATHESIS='$schemathesis/bin/schemathesis'
 export SPANHOLD_TEST_VERSITYGW='$versitygw/versitygw'
 END
 mv "$TOOLS/env.new" "$TOOLS/env"

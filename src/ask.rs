@@ -27,8 +27,18 @@ pub enum AskError {
 /// # Errors
 /// When the server does not answer, or refuses.
 pub async fn get(url: &str, path: &str) -> Result<String, AskError> {
+    get_with(url, path, &[]).await
+}
+
+/// The same, with the parameters that have a value.
+///
+/// # Errors
+/// When the server does not answer, or refuses.
+pub async fn get_with(url: &str, path: &str, parameters: &[(&str, Option<&str>)]) -> Result<String, AskError> {
     let unreachable = |source| AskError::Unreachable { url: url.to_owned(), source };
-    let response = reqwest::get(format!("{}{path}", url.trim_end_matches('/'))).await.map_err(unreachable)?;
+    let given: Vec<(&str, &str)> = parameters.iter().filter_map(|(name, value)| Some((*name, (*value)?))).collect();
+    let request = reqwest::Client::new().get(format!("{}{path}", url.trim_end_matches('/'))).query(&given);
+    let response = request.send().await.map_err(unreachable)?;
     let status = response.status();
     let body = response.text().await.map_err(unreachable)?;
     if !status.is_success() {

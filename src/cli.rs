@@ -5,6 +5,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::ServeOptions;
 use crate::demo::DemoOptions;
 use crate::inspect::InspectOptions;
+use crate::report::{ClassifyOptions, FailoverOptions, OperationOptions, RunOptions};
 
 /// A self-hosted, lightweight trace backend for database-as-a-service platforms.
 #[derive(Debug, Parser)]
@@ -27,6 +28,14 @@ pub enum Command {
     Demo(DemoOptions),
     /// Print one trace as a tree.
     Trace(TraceOptions),
+    /// Tell where the time of operations goes.
+    Operations(OperationOptions),
+    /// Tell what goes on, what is stuck, and what has been.
+    Runs(RunOptions),
+    /// Report on failovers.
+    Failovers(FailoverOptions),
+    /// Tell which rule makes what of a span, and why.
+    Classify(ClassifyOptions),
     /// Tell what the retention rules of a server would drop now.
     Retention(RetentionOptions),
     /// Show windows, manifests and blocks, and where a trace is.

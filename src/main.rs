@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use spanhold::cli::{Cli, Command};
-use spanhold::{config, demo, inspect, retention, serve, telemetry, trace};
+use spanhold::{config, demo, inspect, report, retention, serve, telemetry, trace};
 
 mod memory;
 
@@ -22,6 +22,10 @@ fn main() -> ExitCode {
             Command::CheckConfig(options) => config::check(options),
             Command::Demo(options) => demo::run(options, serve::terminated()).await.map_err(Into::into),
             Command::Retention(options) => retention::run(options).await.map_err(Into::into),
+            Command::Operations(options) => report::operations(options).await.map_err(Into::into),
+            Command::Runs(options) => report::runs(options).await.map_err(Into::into),
+            Command::Failovers(options) => report::failovers(options).await.map_err(Into::into),
+            Command::Classify(options) => report::classify(options).await.map_err(Into::into),
             Command::Inspect(options) => inspect::run(options).await.map_err(Into::into),
             Command::Trace(options) => trace::run(options).await.map_err(Into::into),
         }

@@ -28,6 +28,8 @@ mod hostile;
 mod inspect;
 /// Blocks as other programs read them: pyarrow and DuckDB.
 mod open_files;
+/// The API against its own description, by schemathesis.
+mod openapi;
 /// OTLP to the letter, over gRPC and HTTP.
 mod otlp;
 /// A real S3 server that is killed and started again.
@@ -38,5 +40,7 @@ mod pressure;
 mod queries;
 /// The two reference traces of the demo, step by step.
 mod reference;
+/// Runs, failovers and backups over HTTP and on the command line.
+mod reports;
 /// Counts and latencies over a demo load.
 mod rollups;

@@ -1,8 +1,9 @@
 //! What was found inside, as tables for a terminal. Pure text.
 
-use proto::UnixNanos;
 use query::inspection::{Block, BlockDetail, Inspection, Places, Rollup};
 use store::Resolution;
+
+use crate::table::{table, time};
 
 /// Everything in short.
 pub(super) fn all(inspection: &Inspection) -> String {
@@ -136,30 +137,6 @@ pub(super) fn places(places: &Places) -> String {
     table(&["where", "in"], &rows)
 }
 
-/// Columns as wide as their widest cell; what begins with a digit stands to the right.
-fn table(head: &[&str], rows: &[Vec<String>]) -> String {
-    let width = |at: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count());
-        cells.chain([head[at].len()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    let is_number: Vec<bool> = (0..head.len())
-        .map(|at| at > 0 && rows.iter().all(|row| row[at].starts_with(|c: char| c.is_ascii_digit() || c == '-')))
-        .collect();
-    let line = |cells: &mut dyn Iterator<Item = &str>| {
-        let cells: Vec<String> = cells
-            .zip(widths.iter().zip(&is_number))
-            .map(|(cell, (width, right))| if *right { format!("{cell:>width$}") } else { format!("{cell:<width$}") })
-            .collect();
-        format!("{}\n", cells.join("  ").trim_end())
-    };
-    let mut text = line(&mut head.iter().copied());
-    for row in rows {
-        text += &line(&mut row.iter().map(String::as_str));
-    }
-    text
-}
-
 /// As people write it: whole bytes below 10 kB, then three digits.
 fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
@@ -180,13 +157,6 @@ fn per_span(bytes: u64, spans: u64) -> String {
     format!("{:.2}", bytes as f64 / spans.max(1) as f64)
 }
 
-/// A time in text as RFC 3339, to the second.
-fn time(unix_nano: &str) -> String {
-    let time = unix_nano.parse().ok().map(UnixNanos::from_i64);
-    let time = time.and_then(|time| jiff::Timestamp::from_second(time.as_i64() / 1_000_000_000).ok());
-    time.map_or_else(|| "?".to_owned(), |time| time.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,18 +174,5 @@ mod tests {
         ] {
             assert_eq!(bytes(size), text);
         }
-    }
-
-    #[test]
-    fn numbers_stand_to_the_right() {
-        let rows = vec![vec!["a".to_owned(), "9".to_owned()], vec!["long".to_owned(), "1234567".to_owned()]];
-        assert_eq!(table(&["name", "spans"], &rows), "name    spans\na           9\nlong  1234567\n");
-        assert_eq!(table(&["name", "spans"], &[]), "name  spans\n");
-    }
-
-    #[test]
-    fn times_are_told_to_the_second() {
-        assert_eq!(time("1795464000999999999"), "2026-11-23T20:00:00Z");
-        assert_eq!((time("x").as_str(), time("9223372036854775807").as_str()), ("?", "2262-04-11T23:47:16Z"));
     }
 }
