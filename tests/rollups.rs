@@ -100,6 +100,14 @@ async fn operations_of_a_demo_load_are_exact_hot_and_cold_and_small() {
     let rows = &server.get_json("/api/v1/inspect").await["manifests"][0]["rollups"][0]["rows"];
     println!("rollup of {count} spans: {rows} rows, {bytes:.2} bytes and {:.0} ns a span", seconds * 1e9 / count);
     assert!(bytes <= 1.0, "{bytes} bytes a span");
+    let steps_bytes = server.metric("spanhold_store_steps_bytes").await / count;
+    let steps_seconds = server.metric("spanhold_store_steps_seconds_sum").await;
+    let rows = &server.get_json("/api/v1/inspect").await["manifests"][0]["steps"][0]["rows"];
+    println!("steps: {rows} rows, {steps_bytes:.2} bytes and {:.0} ns a span", steps_seconds * 1e9 / count);
+    let scan_seconds = server.metric("spanhold_store_run_scan_seconds_sum").await;
+    let run_seconds = server.metric("spanhold_store_run_seconds_sum").await;
+    println!("runs: {:.0} ns a span gone over, {:.0} ns told", scan_seconds * 1e9 / count, run_seconds * 1e9 / count);
+    assert!(steps_bytes <= 2.0, "{steps_bytes} bytes a span");
 
     // After a kill the same is told by the bucket.
     server.kill();

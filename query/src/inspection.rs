@@ -45,6 +45,9 @@ pub struct ManifestView {
     /// Those of steps, oldest first.
     #[serde(default)]
     pub steps: Vec<Rollup>,
+    /// Files of runs, oldest first.
+    #[serde(default)]
+    pub runs: Vec<Rollup>,
 }
 
 /// One block.
@@ -184,6 +187,7 @@ impl ManifestView {
             blocks: manifest.blocks.iter().map(|entry| Block::of(entry)).collect(),
             rollups: manifest.rollups.iter().map(|entry| Rollup::of(entry)).collect(),
             steps: manifest.steps.iter().map(|entry| Rollup::of(entry)).collect(),
+            runs: manifest.runs.iter().map(|entry| Rollup::of(entry)).collect(),
         }
     }
 }

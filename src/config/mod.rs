@@ -155,6 +155,7 @@ fn validate(options: ServeOptions) -> Result<Config, ConfigError> {
         hot_bytes_max,
         rollup_minute_retention,
         rollup_hour_retention,
+        run_retention,
         step_minute_retention,
         step_hour_retention,
         disk_free_min,
@@ -182,6 +183,7 @@ fn validate(options: ServeOptions) -> Result<Config, ConfigError> {
     set(&mut store.retention, retention);
     set(&mut store.rollup_minute_retention, rollup_minute_retention.map(Into::into));
     set(&mut store.rollup_hour_retention, rollup_hour_retention.map(Into::into));
+    set(&mut store.run_retention, run_retention.map(Into::into));
     set(&mut store.step_minute_retention, step_minute_retention.map(Into::into));
     set(&mut store.step_hour_retention, step_hour_retention.map(Into::into));
     set(&mut store.disk_free_min, disk_free_min);

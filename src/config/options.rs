@@ -72,6 +72,9 @@ pub struct ServeOptions {
     /// How long counts and latencies are kept by the hour; by the day from then on.
     #[arg(long, env = "SPANHOLD_ROLLUP_HOUR_RETENTION", value_name = "DURATION")]
     pub rollup_hour_retention: Option<Span>,
+    /// How long runs are kept, after their last activity.
+    #[arg(long, env = "SPANHOLD_RUN_RETENTION", value_name = "DURATION")]
+    pub run_retention: Option<Span>,
     /// How long the steps of operations are kept by the minute.
     #[arg(long, env = "SPANHOLD_STEP_MINUTE_RETENTION", value_name = "DURATION")]
     pub step_minute_retention: Option<Span>,
@@ -133,6 +136,7 @@ impl ServeOptions {
             hot_bytes_max: self.hot_bytes_max.or(file.hot_bytes_max),
             rollup_minute_retention: self.rollup_minute_retention.or(file.rollup_minute_retention),
             rollup_hour_retention: self.rollup_hour_retention.or(file.rollup_hour_retention),
+            run_retention: self.run_retention.or(file.run_retention),
             step_minute_retention: self.step_minute_retention.or(file.step_minute_retention),
             step_hour_retention: self.step_hour_retention.or(file.step_hour_retention),
             disk_free_min: self.disk_free_min.or(file.disk_free_min),

@@ -39,7 +39,7 @@ pub enum What {
     Windows,
     /// Blocks of the cold tier.
     Blocks,
-    /// Rollups of the cold tier, those of steps included.
+    /// Rollups of the cold tier, with those of steps and the files of runs.
     Rollups,
     /// One block: its row groups, and the size of each column.
     Block {

@@ -15,7 +15,8 @@ pub(super) fn all(inspection: &Inspection) -> String {
     for manifest in &inspection.manifests {
         let spans: u64 = manifest.blocks.iter().map(|block| block.spans).sum();
         let block_bytes: u64 = manifest.blocks.iter().map(|block| block.bytes).sum();
-        let rollup_bytes: u64 = manifest.rollups.iter().chain(&manifest.steps).map(|rollup| rollup.bytes).sum();
+        let rollup_bytes: u64 =
+            manifest.rollups.iter().chain(&manifest.steps).chain(&manifest.runs).map(|rollup| rollup.bytes).sum();
         rows.push(vec![
             manifest.writer.clone(),
             manifest.number.to_string(),
@@ -23,7 +24,7 @@ pub(super) fn all(inspection: &Inspection) -> String {
             manifest.blocks.len().to_string(),
             spans.to_string(),
             bytes(block_bytes),
-            (manifest.rollups.len() + manifest.steps.len()).to_string(),
+            (manifest.rollups.len() + manifest.steps.len() + manifest.runs.len()).to_string(),
             bytes(rollup_bytes),
         ]);
     }
@@ -79,7 +80,7 @@ pub(super) fn rollups(inspection: &Inspection) -> String {
     let rows: Vec<_> = inspection
         .manifests
         .iter()
-        .flat_map(|manifest| manifest.rollups.iter().chain(&manifest.steps))
+        .flat_map(|manifest| manifest.rollups.iter().chain(&manifest.steps).chain(&manifest.runs))
         .map(row)
         .collect();
     table(&["rollup", "row", "windows", "rows", "spans", "size", "B/span", "first row", "last row"], &rows)

@@ -144,7 +144,7 @@ impl Store {
             writer_id.clone(),
             &offloaded,
         );
-        let runs = RunTable::new(Arc::clone(&db), *settings.operations.settings(), Arc::clone(&components.clock));
+        let runs = RunTable::open(Arc::clone(&db), *settings.operations.settings(), Arc::clone(&components.clock))?;
         let run_worker = RunWorker::new(RunWorkerParts {
             table: Arc::clone(&runs),
             rules: settings.operations.clone(),

@@ -15,6 +15,8 @@
 //! | `u` + start, latest first + run | runs without an end |
 //! | `f` + start, earliest first + run | [`model::failover::FailoverFacts`] |
 //! | `m` + CRC-32 of the instance + time + … | [`model::failover::HealthMark`] while an instance fails |
+//! | `n` + last activity, latest first + part | nothing |
+//! | `v` | the last version that was given |
 //! | `l` + path | nothing: this file of the cold tier is in the table |
 //!
 //! A part is its trace id, its topmost span, its class; a run a trace id and a topmost span. Numbers are big-endian. Two instances or keys
@@ -42,6 +44,8 @@ pub(super) const INSTANCE: u8 = b'i';
 pub(super) const UNFINISHED: u8 = b'u';
 pub(super) const FAILOVER: u8 = b'f';
 pub(super) const MARK: u8 = b'm';
+pub(super) const ACTIVE: u8 = b'n';
+pub(super) const LAST_VERSION: u8 = b'v';
 pub(super) const LOADED: u8 = b'l';
 
 /// Bytes of a part, of a run.

@@ -71,9 +71,9 @@ impl Scanner {
         found
     }
 
-    /// A window has been gone over for the last time.
-    pub(super) fn forget(&mut self, window: WindowId) {
-        self.windows.remove(&window);
+    /// Keeps what is known of those windows only for which `stays`.
+    pub(super) fn retain(&mut self, stays: impl Fn(WindowId) -> bool) {
+        self.windows.retain(|window, _| stays(*window));
     }
 }
 

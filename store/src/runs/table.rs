@@ -31,6 +31,9 @@ const EVIDENCE_MAX: usize = 2_000;
 /// Changes that go to the cold tier at once; the others go with the next window.
 pub(super) const CHANGED_MAX: usize = 20_000;
 
+/// Parts that are removed at once.
+const EXPIRED_MAX: usize = 10_000;
+
 /// What was seen of an instance in memory, between two times (Unix nanoseconds).
 pub(crate) type Seen<'a> = dyn Fn(&str, i64, i64) -> Vec<HealthMark> + 'a;
 
@@ -61,8 +64,14 @@ struct State {
 
 impl RunTable {
     /// Over the database that has its column family.
-    pub(crate) fn new(db: Arc<HotDb>, settings: Settings, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { db, settings, clock, state: Mutex::new(State { last_version: 0 }) })
+    ///
+    /// # Errors
+    /// When the hot tier fails.
+    pub(crate) fn open(db: Arc<HotDb>, settings: Settings, clock: Arc<dyn Clock>) -> Result<Arc<Self>, Error> {
+        let table = Self { db, settings, clock, state: Mutex::new(State { last_version: 0 }) };
+        let last = table.get(&Key::new(keys::LAST_VERSION))?.and_then(|bytes| bytes.try_into().ok());
+        table.state().last_version = last.map_or(0, u64::from_be_bytes);
+        Ok(Arc::new(table))
     }
 
     /// Makes what a trace says now take the place of what it said. With `again` the runs are joined again even when it says the
@@ -107,7 +116,7 @@ impl RunTable {
         if touched.is_empty() {
             return Ok(Changed::default());
         }
-        batch.write()?;
+        batch.write(&state)?;
         self.regroup(&mut state, &touched, &before, seen)
     }
 
@@ -136,7 +145,7 @@ impl RunTable {
                 ItemKey::Evidence(run) => touched.extend(self.parts_named(run)?),
             }
         }
-        batch.write()?;
+        batch.write(&state)?;
         self.regroup(&mut state, &touched, &before, &nothing_seen)
     }
 
@@ -243,7 +252,7 @@ impl RunTable {
                 changed.failovers.push(facts);
             }
         }
-        batch.write()
+        batch.write(state)
     }
 
     /// Measures a failover by what is known of its instance, and keeps that.
@@ -289,7 +298,7 @@ impl RunTable {
         for mark in marks {
             batch.put(&keys::mark(mark), &item::encode(mark)?);
         }
-        batch.write()
+        batch.write_unversioned()
     }
 
     /// What was kept of an instance between two times.
@@ -315,7 +324,7 @@ impl RunTable {
     pub(crate) fn note_traces(&self, traces: impl Iterator<Item = TraceId>) -> Result<(), Error> {
         let mut batch = Batch::new(self)?;
         traces.for_each(|trace| batch.put(&Key::new(keys::TRACE).trace(trace), &[]));
-        batch.write()
+        batch.write_unversioned()
     }
 
     /// A trace has been looked at.
@@ -325,7 +334,7 @@ impl RunTable {
     pub(crate) fn forget_trace(&self, trace: TraceId) -> Result<(), Error> {
         let mut batch = Batch::new(self)?;
         batch.delete(&Key::new(keys::TRACE).trace(trace));
-        batch.write()
+        batch.write_unversioned()
     }
 
     /// Up to `most` of the traces that are to be looked at.
@@ -341,16 +350,17 @@ impl RunTable {
         Ok(traces)
     }
 
-    /// Calls `each` with the traces of parts that had activity since `since` (Unix nanoseconds), or have no end.
+    /// Calls `each` with the traces of parts that had activity since `since` (Unix nanoseconds).
     ///
     /// # Errors
     /// When the hot tier fails.
     pub(crate) fn each_active_trace(&self, since: i64, mut each: impl FnMut(TraceId)) -> Result<(), Error> {
-        self.each(&Key::new(keys::PART), |key, value| {
-            if parse_stored_at(value)? >= since && value.len() > STORED_HEAD {
+        self.each(&Key::new(keys::ACTIVE), |key, _| {
+            let is_active = keys::parse_time_back(key, 1)? >= since;
+            if is_active {
                 each(keys::parse_part(key)?.trace_id);
             }
-            Ok(true)
+            Ok(is_active)
         })
     }
 
@@ -386,7 +396,7 @@ impl RunTable {
         if let Some(path) = path {
             batch.put(&Key::new(keys::LOADED).bytes(path.as_bytes()), &[]);
         }
-        batch.write()
+        batch.write_unversioned()
     }
 
     /// Whether a file of the cold tier is in the table.
@@ -410,7 +420,7 @@ impl RunTable {
             }
             Ok(true)
         })?;
-        batch.write()
+        batch.write_unversioned()
     }
 
     /// Forgets what happened before `before`, and marks from before `marks_before` (both Unix nanoseconds). Gives how many parts.
@@ -421,16 +431,14 @@ impl RunTable {
         let mut state = self.state();
         let mut batch = Batch::new(self)?;
         let mut gone: Vec<(PartKey, RunPart)> = Vec::new();
-        self.each(&Key::new(keys::PART), |key, value| {
-            if parse_stored_at(value)? < before {
-                batch.delete(&Key(key.to_vec()));
-                let key = keys::parse_part(key)?;
-                batch.delete(&changed_key(&ItemKey::Part(key)));
-                if let Some(part) = item::part(&value[STORED_HEAD..])? {
-                    gone.push((key, part));
-                }
+        let active = Key::new(keys::ACTIVE);
+        self.each_from(&active, &active.clone().time_back(before.saturating_sub(1)), |key, _| {
+            let key = keys::parse_part(key)?;
+            for one in [keys::item(&ItemKey::Part(key)), changed_key(&ItemKey::Part(key))] {
+                batch.delete(&one);
             }
-            Ok(true)
+            gone.extend(self.part(&key)?.map(|part| (key, part)));
+            Ok(gone.len() < EXPIRED_MAX)
         })?;
         self.each(&Key::new(keys::EVIDENCE), |key, value| {
             if parse_stored_at(value)? < before {
@@ -449,7 +457,7 @@ impl RunTable {
         for (key, part) in &gone {
             batch.file(key, Some(part), None);
         }
-        batch.write()?;
+        batch.write_unversioned()?;
         let (keys, parts): (Vec<PartKey>, Vec<RunPart>) = gone.into_iter().unzip();
         self.regroup(&mut state, &keys, &parts, &nothing_seen)?;
         Ok(keys.len())
@@ -606,11 +614,13 @@ struct Batch<'a> {
     table: &'a RunTable,
     family: Arc<rocksdb::BoundColumnFamily<'a>>,
     batch: WriteBatch,
+    /// Of the items in it.
+    last_version: u64,
 }
 
 impl<'a> Batch<'a> {
     fn new(table: &'a RunTable) -> Result<Self, Error> {
-        Ok(Self { table, family: table.db.runs()?, batch: WriteBatch::default() })
+        Ok(Self { table, family: table.db.runs()?, batch: WriteBatch::default(), last_version: 0 })
     }
 
     fn put(&mut self, key: &Key, value: &[u8]) {
@@ -628,6 +638,7 @@ impl<'a> Batch<'a> {
         value.extend_from_slice(&item.at.to_be_bytes());
         value.extend_from_slice(&item.body);
         self.put(&keys::item(&item.key), &value);
+        self.last_version = self.last_version.max(item.version);
         let changed = changed_key(&item.key);
         if is_ours { self.put(&changed, &[]) } else { self.delete(&changed) }
     }
@@ -636,8 +647,9 @@ impl<'a> Batch<'a> {
     fn file(&mut self, key: &PartKey, old: Option<&RunPart>, new: Option<&RunPart>) {
         for (part, is_new) in old.map(|old| (old, false)).into_iter().chain(new.map(|new| (new, true))) {
             // What the model makes can be written.
-            for group in group_keys(part, &self.table.settings).unwrap_or_default() {
-                let filed = group.part(key);
+            let groups = group_keys(part, &self.table.settings).unwrap_or_default();
+            let active = Key::new(keys::ACTIVE).time_back(part.last_activity.as_i64());
+            for filed in groups.into_iter().chain([active]).map(|before| before.part(key)) {
                 if is_new { self.put(&filed, &[]) } else { self.delete(&filed) }
             }
         }
@@ -668,7 +680,16 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    fn write(self) -> Result<(), Error> {
+    fn write(mut self, state: &State) -> Result<(), Error> {
+        if self.last_version > 0 {
+            let last = state.last_version.max(self.last_version).to_be_bytes();
+            self.put(&Key::new(keys::LAST_VERSION), &last);
+        }
+        self.write_unversioned()
+    }
+
+    /// Without items.
+    fn write_unversioned(self) -> Result<(), Error> {
         if self.batch.is_empty() { Ok(()) } else { self.table.db.write_unlogged(self.batch) }
     }
 }

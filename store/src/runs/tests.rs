@@ -6,6 +6,8 @@ use std::time::Duration;
 use model::OperationClass;
 use model::failover::{FailoverFacts, T0Source};
 use model::run::{RunRef, RunState};
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
 use proto::UnixNanos;
 use proto::otlp::trace::v1::{Span, span};
 use proto::{SpanId, TraceId};
@@ -84,23 +86,28 @@ fn reference(trace: u64, top: u64) -> RunRef {
     RunRef { trace_id: trace_id(trace), top }
 }
 
-/// What a kill leaves: the files as they are.
-fn killed(settings: &Settings) -> (tempfile::TempDir, Settings) {
+/// What a kill leaves: the files and the bucket as they are. What the store still does then is done to others.
+fn killed(node: &Node, settings: &Settings) -> (Node, tempfile::TempDir, Settings) {
     let files = || {
         let entries = std::fs::read_dir(&settings.hot_dir).expect("a folder").map(|entry| entry.expect("readable"));
         let known = entries.filter_map(|entry| Some((entry.file_name(), entry.metadata().ok()?.len())));
         known.collect::<std::collections::BTreeMap<_, _>>()
     };
+    let paths = |bucket: &InMemory| {
+        let listed = futures::executor::block_on_stream(bucket.list(None));
+        listed.map(|object| object.expect("listed").location).collect::<std::collections::BTreeSet<_>>()
+    };
     loop {
         let left = tempfile::tempdir().expect("a folder");
         let hot = left.path().join("hot");
         std::fs::create_dir(&hot).expect("made");
-        let before = files();
+        let (before, bucket) = (files(), Arc::new(node.objects.fork()));
         let copies = before.keys().filter(|name| *name != "LOCK");
-        let all = copies.map(|name| std::fs::copy(settings.hot_dir.join(name), hot.join(name))).all(|copy| copy.is_ok());
+        let all =
+            copies.map(|name| std::fs::copy(settings.hot_dir.join(name), hot.join(name))).all(|copy| copy.is_ok());
         // A kill leaves the files of one instant.
-        if all && before == files() {
-            return (left, Settings { hot_dir: hot, ..settings.clone() });
+        if all && before == files() && paths(&bucket) == paths(&node.objects) {
+            return (Node::over(bucket), left, Settings { hot_dir: hot, ..settings.clone() });
         }
     }
 }
@@ -157,7 +164,7 @@ async fn whatever_the_order_and_however_often_killed_the_runs_are_the_same() {
     close(store).await;
 
     for seed in 1..4u64 {
-        let node = Node::new();
+        let mut node = Node::new();
         let mut sent = spans.clone();
         let mut noise = seed;
         for at in (1..sent.len()).rev() {
@@ -176,9 +183,9 @@ async fn whatever_the_order_and_however_often_killed_the_runs_are_the_same() {
                     // Whether it has looked at all of it or not.
                     tokio::time::sleep(Duration::from_millis(300 * seed)).await;
                 }
-                let (folder, left) = killed(&settings);
+                let (left_node, folder, left) = killed(&node, &settings);
                 close(store).await;
-                settings = left;
+                (node, settings) = (left_node, left);
                 folders.push(folder);
                 store = node.open(settings.clone()).await;
             }
@@ -236,7 +243,7 @@ async fn the_fault_is_found_in_health_checks_before_or_after_the_failover_is_tol
     };
     // The checks of second -40 to 20 fail, the failover acts at 0.
     for is_late in [false, true] {
-        let node = Node::new();
+        let mut node = Node::new();
         let settings = Settings { window_spans_max: 10, ..node.settings() };
         let store = node.open(settings.clone()).await;
         if is_late {
@@ -246,12 +253,14 @@ async fn the_fault_is_found_in_health_checks_before_or_after_the_failover_is_tol
             assert_eq!((unknown.t0_source(), unknown.measures.write_unavailable), (T0Source::Unknown, None));
         }
         append(&store, checks(100)).await;
-        let mut store = store;
+        let (mut store, mut folders) = (store, Vec::new());
         if !is_late {
             // Hours later, and after a kill.
             tokio::time::sleep(Duration::from_millis(700)).await;
-            let (_folder, left) = killed(&settings);
+            let (left_node, folder, left) = killed(&node, &settings);
             close(store).await;
+            node = left_node;
+            folders.push(folder);
             store = node.open(left).await;
             node.clock.forward(3 * HOUR);
             append(&store, failover(1, "db-1", 0)).await;
@@ -349,7 +358,7 @@ fn table() -> (tempfile::TempDir, Arc<RunTable>) {
     let folder = tempfile::tempdir().expect("a folder");
     let (db, _) = HotDb::open(folder.path()).expect("opens");
     let settings = *model::rules::Rules::default().settings();
-    (folder, RunTable::new(db, settings, Arc::new(crate::SystemClock)))
+    (folder, RunTable::open(db, settings, Arc::new(crate::SystemClock)).expect("opens"))
 }
 
 fn part(trace: u64) -> model::run::RunPart {

@@ -84,6 +84,8 @@ struct State {
     scanner: Scanner,
     marks: Marks,
     waiting: HashMap<TraceId, Waiting, RandomState>,
+    /// Those that are being looked at: what they say is not in the table yet.
+    looking: HashMap<TraceId, Waiting, RandomState>,
     /// Until when large traces are left alone.
     resting: HashMap<TraceId, Instant, RandomState>,
     known: HashSet<TraceId, RandomState>,
@@ -121,6 +123,7 @@ impl RunWorker {
             scanner: Scanner::new(parts.rules.clone()),
             marks: Marks::default(),
             waiting: HashMap::default(),
+            looking: HashMap::default(),
             resting: HashMap::default(),
             known: HashSet::default(),
             watched: HashMap::default(),
@@ -210,6 +213,7 @@ impl RunWorker {
                     self.parts.background.run(look).await?;
                 }
                 Err(error) => {
+                    self.state().looked_at(trace_id);
                     self.state().wait(trace_id, Waiting { due: Instant::now() + AFTER_FAILURE, ..waiting });
                     self.tell(Err(error), "a trace that may be a run cannot be read");
                 }
@@ -232,9 +236,12 @@ impl RunWorker {
         let now = Instant::now();
         let due: Vec<_> = state.waiting.iter().filter(|(_, waiting)| waiting.due <= now).take(PER_TICK).collect();
         let due: Vec<_> = due.into_iter().map(|(trace, waiting)| (*trace, *waiting)).collect();
-        for (trace, _) in &due {
+        for (trace, waiting) in &due {
             state.waiting.remove(trace);
+            state.looking.insert(*trace, *waiting);
         }
+        // A window that was offloaded meanwhile is not gone over again.
+        state.scanner.retain(|window| view.live.iter().any(|live| live.hot.id == window));
         state.resting.retain(|_, until| *until > now);
         self.parts.metrics.runs_waiting.set(state.waiting.len() as i64);
         self.parts.metrics.run_scan_seconds.observe(started.elapsed().as_secs_f64());
@@ -258,7 +265,7 @@ impl RunWorker {
                 beyond.push(trace);
             }
         }
-        drop(guard);
+        // Before anybody else can see that these rows have been gone over.
         self.parts.table.note_traces(beyond.into_iter())?;
         self.parts.table.add_marks(&kept)
     }
@@ -271,8 +278,9 @@ impl RunWorker {
         self.scan(window, columns)?;
         let noted: Vec<TraceId> = {
             let mut state = self.state();
-            state.scanner.forget(window);
-            let waiting = state.waiting.iter_mut().filter(|(_, waiting)| !waiting.is_noted);
+            state.scanner.retain(|other| other != window);
+            let State { waiting, looking, .. } = &mut *state;
+            let waiting = waiting.iter_mut().chain(looking).filter(|(_, waiting)| !waiting.is_noted);
             waiting.map(|(trace, waiting)| (*trace, waiting.is_noted = true).0).collect()
         };
         self.parts.table.note_traces(noted.into_iter())?;
@@ -301,7 +309,9 @@ impl RunWorker {
         let parts = model::assemble(spans).map(|trace| parts_of(&trace, &self.parts.rules)).unwrap_or_default();
         let seen = |instance: &str, from, to| self.state().marks.of(instance, from, to);
         let changed = self.parts.table.replace(trace_id, &parts, waiting.again, &seen)?;
-        self.parts.table.forget_trace(trace_id)?;
+        if self.state().looked_at(trace_id) {
+            self.parts.table.forget_trace(trace_id)?;
+        }
         self.parts.metrics.runs_looked_at.inc();
         self.parts.metrics.run_seconds.observe(started.elapsed().as_secs_f64());
         let mut state = self.state();
@@ -338,6 +348,14 @@ impl State {
         known.due = known.due.min(waiting.due);
         known.again |= waiting.again;
         true
+    }
+
+    /// A trace has been looked at; whether it need not be again.
+    fn looked_at(&mut self, trace: TraceId) -> bool {
+        self.looking.remove(&trace);
+        let again = self.waiting.get_mut(&trace);
+        // What was noted of it may have been for the time before.
+        again.map(|waiting| waiting.is_noted = false).is_none()
     }
 
     /// Takes traces from disk.
