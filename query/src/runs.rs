@@ -80,9 +80,8 @@ pub(crate) async fn one(reader: &Reader, rules: &Rules, reference: RunRef) -> Re
         ..Wanted::default()
     };
     let runs = find(reader, rules, &wanted).await?;
-    let is_of_run = |run: &Run| {
-        run.parts.iter().any(|part| part.trace_id == reference.trace_id && part.top == reference.top)
-    };
+    let is_of_run =
+        |run: &Run| run.parts.iter().any(|part| part.trace_id == reference.trace_id && part.top == reference.top);
     Ok(runs.into_iter().find(is_of_run))
 }
 

@@ -19,8 +19,7 @@ use crate::runs::{self, Wanted};
 
 const RANGE_DEFAULT_NANOS: i64 = 7 * DAY_NANOS;
 
-const CLASSES: [(&str, OperationClass); 2] =
-    [("backup", OperationClass::Backup), ("restore", OperationClass::Restore)];
+const CLASSES: [(&str, OperationClass); 2] = [("backup", OperationClass::Backup), ("restore", OperationClass::Restore)];
 
 /// What was asked.
 struct Request {

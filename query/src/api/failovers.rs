@@ -67,11 +67,7 @@ struct Request {
 }
 
 /// The report.
-pub(crate) async fn failovers(
-    State(asked): State<Asked>,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Result<Response, Problem> {
+pub(crate) async fn failovers(State(asked): State<Asked>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
     let request = read_request(&uri, asked.clock.now())?;
     let format = request.format.unwrap_or_else(|| Format::accepted(&headers));
     let Request { options, .. } = &request;

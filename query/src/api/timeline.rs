@@ -61,7 +61,8 @@ pub(crate) async fn timeline(
         // What is a run is not listed as a span once more.
         entries.retain(|entry| !tops.contains(&entry.span()));
         for run in &runs {
-            let state = run.state(as_of, &settings, &|service, operation, step| baselines.p95(service, operation, step));
+            let state =
+                run.state(as_of, &settings, &|service, operation, step| baselines.p95(service, operation, step));
             entries.push(Entry::of_run(run, state, as_of));
         }
         let range = (request.start, request.end);

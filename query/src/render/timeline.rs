@@ -1,7 +1,7 @@
 //! The JSON of `GET /api/v1/instances/{instance}/timeline`.
 
-use model::{OperationClass, Span};
 use model::run::{Run, RunRef, RunState};
+use model::{OperationClass, Span};
 use proto::{SpanId, TraceId, UnixNanos};
 use serde::Serialize;
 
