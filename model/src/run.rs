@@ -18,7 +18,7 @@ mod tops;
 
 pub use derive::parts_of;
 pub use join::join;
-pub use joined::{LINK_DEPTH_MAX, PARTS_MAX, Run, RunRef, RunRefError, RunState, StepBaseline};
+pub use joined::{LINK_DEPTH_MAX, PARTS_MAX, Progress, Run, RunRef, RunRefError, RunState, StepBaseline};
 pub use key::{RunId, RunIdKind, RunKey};
 pub use marker::is_start_marker;
 pub use part::{

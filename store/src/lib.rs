@@ -48,6 +48,7 @@ mod progress;
 pub mod read;
 mod retention;
 mod rollup;
+mod runs;
 pub mod settings;
 mod steps;
 mod varint;
@@ -72,6 +73,7 @@ pub use read::{
 };
 pub use retention::{BlockRetention, DRY_RUN_SPANS_MAX, DryRun, Failing, Fates, Incident, RetentionReport, RuleFates};
 pub use rollup::{OTHER_NAMES, OTHER_SERVICES, RELATIVE_ERROR, Resolution, RollupEntry, Sketch, Totals};
+pub use runs::{Baseline, RunRequest, RunSummary, RunsFound};
 pub use settings::Settings;
 pub use steps::{ATTRIBUTES as STEP_ATTRIBUTES, NO_ROOT, OTHER_STEPS, OTHER_VALUES, StepTotals};
 pub use writer::Writer;

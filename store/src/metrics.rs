@@ -55,6 +55,13 @@ pub(crate) struct Metrics {
     pub(crate) steps_seconds: Histogram,
     pub(crate) steps_read_back: Total,
     pub(crate) steps_skipped: Total,
+    pub(crate) runs_waiting: Count,
+    pub(crate) runs_looked_at: Total,
+    pub(crate) run_errors: Total,
+    pub(crate) run_seconds: Histogram,
+    pub(crate) run_scan_seconds: Histogram,
+    pub(crate) run_files: Count,
+    pub(crate) run_file_bytes: Count,
     pub(crate) commit_requests: Histogram,
     pub(crate) columns_behind: Count,
     pub(crate) encode_seconds: Histogram,
@@ -135,6 +142,13 @@ impl Default for Metrics {
             steps_seconds: seconds(),
             steps_read_back: Total::default(),
             steps_skipped: Total::default(),
+            runs_waiting: Count::default(),
+            runs_looked_at: Total::default(),
+            run_errors: Total::default(),
+            run_seconds: seconds(),
+            run_scan_seconds: seconds(),
+            run_files: Count::default(),
+            run_file_bytes: Count::default(),
             // 1 to 1,024, what ingest lets in at once.
             commit_requests: Histogram::new(exponential_buckets(1.0, 2.0, 11)),
             columns_behind: Count::default(),
@@ -257,6 +271,7 @@ impl Metrics {
         self.register_merges(store);
         store.register("rollups_joined", "Rollups that became part of a larger one", self.rollups_joined.clone());
         self.register_steps(store);
+        self.register_runs(store);
     }
     /// Those of single stages, of lookups and of the object store.
     fn register_stages(&self, store: &mut Registry) {
@@ -307,6 +322,23 @@ impl Metrics {
     }
 
     /// Those of merging and sweeping.
+    fn register_runs(&self, store: &mut Registry) {
+        store.register("runs_waiting", "Traces that may be runs and wait to be looked at", self.runs_waiting.clone());
+        store.register(
+            "runs_looked_at",
+            "Times a trace was read to see what runs it tells",
+            self.runs_looked_at.clone(),
+        );
+        store.register("run_errors", "Failed attempts to follow runs", self.run_errors.clone());
+        let what = "Time to see what runs a trace tells, without reading it";
+        store.register_with_unit("run", what, Unit::Seconds, self.run_seconds.clone());
+        let what = "Time to go over new spans for traces that may be runs";
+        store.register_with_unit("run_scan", what, Unit::Seconds, self.run_scan_seconds.clone());
+        store.register("run_files", "Files of runs in the cold tier", self.run_files.clone());
+        let what = "Size of the files of runs in the cold tier";
+        store.register_with_unit("run_file", what, Unit::Bytes, self.run_file_bytes.clone());
+    }
+
     fn register_steps(&self, store: &mut Registry) {
         store.register("steps", "Rollups of steps in the cold tier", self.steps.clone());
         let what = "Size of the rollups of steps in the cold tier";

@@ -35,6 +35,7 @@ use crate::progress::Progress;
 use crate::retention::Retention;
 use crate::rollup::compactor::Compactor;
 use crate::rollup::plan::Kept;
+use crate::runs::{RunTable, RunWorker, RunWorkerParts};
 use crate::steps::earlier::StepCounter;
 use crate::view::{View, Views};
 use crate::window::LiveWindow;
@@ -143,6 +144,16 @@ impl Store {
             writer_id.clone(),
             &offloaded,
         );
+        let runs = RunTable::new(Arc::clone(&db), *settings.operations.settings(), Arc::clone(&components.clock));
+        let run_worker = RunWorker::new(RunWorkerParts {
+            table: Arc::clone(&runs),
+            rules: settings.operations.clone(),
+            settings: settings.clone(),
+            clock: Arc::clone(&components.clock),
+            metrics: metrics.clone(),
+            objects: Arc::clone(&components.objects),
+            background: Background::start("store-runs")?,
+        })?;
         let (batches, batches_in) = mpsc::channel();
         let (committed, committed_in) = mpsc::channel();
         let (sealed, sealed_in) = unbounded_channel();
@@ -214,6 +225,8 @@ impl Store {
             objects: Arc::clone(&components.objects),
             clock: Arc::clone(&components.clock),
             kept: Kept { minutes: settings.rollup_minute_retention, hours: settings.rollup_hour_retention },
+            run_retention: settings.run_retention,
+            runs: Arc::clone(&runs),
             kept_steps: Kept { minutes: settings.step_minute_retention, hours: settings.step_hour_retention },
             metrics: metrics.clone(),
             background: Arc::clone(&background),
@@ -251,12 +264,14 @@ impl Store {
             retention: Arc::clone(&retention),
             sweeper,
             steps: Arc::clone(&steps),
+            runs: Arc::clone(&run_worker),
             offloaded: Arc::clone(&offloaded),
             gauges: Arc::clone(&gauges),
             retirer: Arc::clone(&retirer),
             origin,
             merges: Arc::clone(&merges),
         };
+        let rules = settings.operations.clone();
         let writer = Writer::new(Shared {
             batches: std::sync::Mutex::new(Some(batches)),
             budget: budget.clone(),
@@ -266,20 +281,23 @@ impl Store {
             gauges: Arc::clone(&gauges),
             priorities: Priorities::default(),
         });
+        let reader = Reader::new(read::Shared {
+            views: Arc::clone(&views),
+            objects: components.objects,
+            indexes: Arc::clone(&indexes),
+            editor,
+            writer: writer_id,
+            progress: progress.clone(),
+            retention: Arc::clone(&retention),
+            steps,
+            runs,
+            rules,
+            clock,
+            metrics: metrics.clone(),
+        });
         Ok(Self {
             writer,
-            reader: Reader::new(read::Shared {
-                views: Arc::clone(&views),
-                objects: components.objects,
-                indexes: Arc::clone(&indexes),
-                editor,
-                writer: writer_id,
-                progress: progress.clone(),
-                retention: Arc::clone(&retention),
-                steps,
-                clock,
-                metrics: metrics.clone(),
-            }),
+            reader: reader.clone(),
             deleter,
             retention,
             hot: Arc::clone(&db),
@@ -300,6 +318,7 @@ impl Store {
                 tokio::spawn(disk.run()),
                 tokio::spawn(retirer.run()),
                 tokio::spawn(compactor.run(offloaded)),
+                tokio::spawn(run_worker.run(reader)),
             ],
         })
     }

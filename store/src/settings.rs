@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use model::retention::Policy;
+use model::rules::Rules;
 
 /// What the store is told at start. Data only; components (object store) are passed beside it.
 #[derive(Debug, Clone)]
@@ -42,6 +43,10 @@ pub struct Settings {
     pub rollup_minute_retention: Duration,
     /// How long counts and latencies are kept by the hour, and by the day from then on: a quarter, to compare weeks.
     pub rollup_hour_retention: Duration,
+    /// What operations are, which of them have runs, and what their parts are called.
+    pub operations: Rules,
+    /// How long runs are kept, after their last activity: a year and a month, to compare with the year before.
+    pub run_retention: Duration,
     /// How long the steps of operations are kept by the minute: an operation has dozens of steps, so shorter than their counts.
     pub step_minute_retention: Duration,
     /// How long the steps of operations are kept by the hour, and by the day from then on: a deploy and the week before it.
@@ -84,6 +89,8 @@ impl Settings {
             retention: Policy::default(),
             rollup_minute_retention: Duration::from_secs(48 * 3600),
             rollup_hour_retention: Duration::from_secs(90 * 86_400),
+            operations: Rules::default(),
+            run_retention: Duration::from_secs(400 * 86_400),
             step_minute_retention: Duration::from_secs(12 * 3600),
             step_hour_retention: Duration::from_secs(14 * 86_400),
             retry_pause_min: Duration::from_millis(200),

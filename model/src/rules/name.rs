@@ -57,6 +57,13 @@ impl NameRules {
 
     /// Sets [`Self::may_have_run`]: the first rule that answers whatever the attributes are ends the search.
     pub(super) fn with_interest(mut self, rules: &[Rule], settings: &Settings) -> Self {
+        // What never has a run whatever its attributes are, such as pushing WAL, comes thousands of times an hour.
+        let says_so = |index: &usize| Some((rules[*index].says.has_run?, rules[*index].attributes.is_empty()));
+        let mut told = self.rules.iter().filter_map(|(_, index)| says_so(index));
+        if told.find(|(has_run, is_final)| *has_run || *is_final).is_some_and(|(has_run, _)| !has_run) {
+            self.may_have_run = false;
+            return self;
+        }
         let has_run = |class| settings.run_classes.contains(class);
         let mut answers = self.rules.iter().map(|(_, index)| &rules[*index]).filter_map(|rule| {
             let class = rule.says.class?;

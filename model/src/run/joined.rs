@@ -163,6 +163,39 @@ impl Run {
     /// How it stands at `now`.
     #[must_use]
     pub fn state(&self, now: UnixNanos, settings: &crate::rules::Settings, baseline: &StepBaseline<'_>) -> RunState {
+        let progress = Progress {
+            end: self.end,
+            outcome: self.outcome,
+            last_activity: self.last_activity,
+            service: &self.main().service,
+            operation: &self.main().operation,
+            step: self.current().map(|pending| pending.name.as_str()),
+        };
+        progress.state(now, settings, baseline)
+    }
+}
+
+/// What tells how a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress<'a> {
+    /// See [`Run::end`].
+    pub end: Option<UnixNanos>,
+    /// See [`Run::outcome`].
+    pub outcome: Outcome,
+    /// See [`Run::last_activity`].
+    pub last_activity: UnixNanos,
+    /// `service.name` of the operation.
+    pub service: &'a str,
+    /// Name of the operation.
+    pub operation: &'a str,
+    /// What it is at; see [`Run::current`].
+    pub step: Option<&'a str>,
+}
+
+impl Progress<'_> {
+    /// How the run stands at `now`.
+    #[must_use]
+    pub fn state(&self, now: UnixNanos, settings: &crate::rules::Settings, baseline: &StepBaseline<'_>) -> RunState {
         if self.end.is_some() {
             return match self.outcome {
                 Outcome::Failed | Outcome::Aborted | Outcome::RolledBack => RunState::Failed,
@@ -173,8 +206,7 @@ impl Run {
         if idle_nanos > settings.lost_after_nanos {
             return RunState::Lost;
         }
-        let step = self.current().map(|pending| pending.name.as_str());
-        let p95_nanos = baseline(&self.main().service, &self.main().operation, step).unwrap_or(0);
+        let p95_nanos = baseline(self.service, self.operation, self.step).unwrap_or(0);
         let patience_nanos = p95_nanos.saturating_mul(STUCK_FACTOR).max(settings.stuck_after_nanos);
         if idle_nanos > patience_nanos { RunState::Stuck } else { RunState::Running }
     }

@@ -5,6 +5,7 @@
 //! | `tenant=default/spans/<yyyy-mm-dd>/<writer id>-<start>-<block id>.parquet` | a block; the day is that of its first span, the start is counted by [`Origin`] in 8 hexadecimal digits |
 //! | `tenant=default/rollups/<yyyy-mm-dd>/<writer id>-<start>-<ULID>.parquet` | a rollup; the day is that of its first row |
 //! | `tenant=default/steps/<yyyy-mm-dd>/<writer id>-<start>-<ULID>.parquet` | a rollup of steps; the same |
+//! | `tenant=default/runs/<yyyy-mm-dd>/<writer id>-<start>-<ULID>.parquet` | runs; the day is that of the earliest of them |
 //! | `tenant=default/manifest/<writer id>/<number, 20 digits>.json` | a manifest |
 
 use object_store::path::Path;
@@ -18,9 +19,10 @@ const TENANT: &str = "tenant=default";
 const SPANS: &str = "spans";
 const ROLLUPS: &str = "rollups";
 const STEPS: &str = "steps";
+const RUNS: &str = "runs";
 
 /// All that has a path of this kind.
-const DATA: [&str; 3] = [SPANS, ROLLUPS, STEPS];
+const DATA: [&str; 4] = [SPANS, ROLLUPS, STEPS, RUNS];
 
 /// Where a block goes.
 pub(crate) fn block(origin: &Origin, id: BlockId, start_unix_nano: i64) -> Path {
@@ -55,6 +57,11 @@ pub(crate) fn rollup(origin: &Origin, id: BlockId, start_unix_nano: i64) -> Path
 /// Where a rollup of steps goes.
 pub(crate) fn steps(origin: &Origin, id: BlockId, start_unix_nano: i64) -> Path {
     data(STEPS, origin, id, start_unix_nano)
+}
+
+/// Where a file of runs goes.
+pub(crate) fn runs(origin: &Origin, id: BlockId, start_unix_nano: i64) -> Path {
+    data(RUNS, origin, id, start_unix_nano)
 }
 
 fn day(unix_nano: i64) -> String {
@@ -120,6 +127,7 @@ mod tests {
         assert_eq!(parse_data(&block(&origin, id, 0)), Some((origin.clone(), id)));
         assert_eq!(parse_data(&rollup(&origin, id, 0)), Some((origin.clone(), id)));
         assert_eq!(parse_data(&steps(&origin, id, 0)), Some((origin.clone(), id)));
+        assert_eq!(parse_data(&runs(&origin, id, 0)), Some((origin.clone(), id)));
         assert_eq!(parse_data(&Path::from(format!("tenant=default/spans/2026-11-23/{id}.parquet"))), None);
         assert_eq!(parse_data(&manifest("01J", 42)), None);
         assert!(is_probe(&probe("01J", id)) && !is_probe(&manifest("01J", 42)));

@@ -18,6 +18,9 @@ pub(crate) type WindowId = u64;
 /// Column family of the local copies of block indexes, see [`crate::cold::index`] for the keys.
 const BLOCK_INDEXES: &str = "block-indexes";
 
+/// Column family of runs, see [`crate::runs`].
+const RUNS: &str = "runs";
+
 /// Key of what is written to see whether it can be.
 const WRITABLE: &str = "writable";
 
@@ -55,7 +58,7 @@ impl HotDb {
         let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
 
         let mut names = Rocks::list_cf(&options, dir).unwrap_or_default();
-        for always in ["default", BLOCK_INDEXES] {
+        for always in ["default", BLOCK_INDEXES, RUNS] {
             if !names.iter().any(|name| name == always) {
                 names.push(always.to_owned());
             }
@@ -63,8 +66,11 @@ impl HotDb {
         let mut windows: Vec<WindowId> = names.iter().filter_map(|name| parse_window_name(name)).collect();
         windows.sort_unstable();
         let families = names.into_iter().map(|name| {
-            let options =
-                if parse_window_name(&name).is_some() { window_options(&cache) } else { small_options(&cache) };
+            let options = match parse_window_name(&name) {
+                Some(_) => window_options(&cache),
+                None if name == RUNS => runs_options(&cache),
+                None => small_options(&cache),
+            };
             ColumnFamilyDescriptor::new(name, options)
         });
         let rocks = Rocks::open_cf_descriptors(&options, dir, families)?;
@@ -76,12 +82,23 @@ impl HotDb {
         Ok(self.rocks.get(key)?)
     }
 
-    /// Sets a value that belongs to no window and is written to its file at once. So are the copies of block indexes:
+    /// Sets a value that belongs to no window and is written to its file at once. So are runs and the copies of block indexes:
     /// what stays in memory keeps the log files of its time alive, needed or not.
     pub(crate) fn set_unlogged_meta(&self, key: &str, value: &[u8]) -> Result<(), Error> {
         self.rocks.put_opt(key, value, &unlogged())?;
         self.rocks.flush()?;
+        self.flush_runs()?;
         Ok(self.rocks.flush_cf(&self.family(BLOCK_INDEXES)?)?)
+    }
+
+    /// The column family of runs.
+    pub(crate) fn runs(&self) -> Result<Arc<BoundColumnFamily<'_>>, Error> {
+        self.family(RUNS)
+    }
+
+    /// Writes what is known of runs to its files: it is not logged.
+    pub(crate) fn flush_runs(&self) -> Result<(), Error> {
+        Ok(self.rocks.flush_cf(&self.runs()?)?)
     }
 
     /// Whether a logged write and a write to a file would succeed now.
@@ -205,6 +222,14 @@ fn small_options(cache: &Cache) -> Options {
     table.set_block_cache(cache);
     options.set_block_based_table_factory(&table);
     options.set_write_buffer_size(4 << 20);
+    options
+}
+
+/// Runs are kept for long and look alike.
+fn runs_options(cache: &Cache) -> Options {
+    let mut options = small_options(cache);
+    options.set_compression_type(rocksdb::DBCompressionType::Lz4);
+    options.set_bottommost_compression_type(rocksdb::DBCompressionType::Zstd);
     options
 }
 

@@ -197,6 +197,9 @@ impl Editor {
         self.metrics.rollup_bytes.set(rollups().map(|rollup| rollup.bytes).sum::<u64>() as i64);
         let steps = || view.manifests.values().flat_map(|manifest| &manifest.steps);
         self.metrics.steps.set(steps().count() as i64);
+        let runs = || view.manifests.values().flat_map(|manifest| &manifest.runs);
+        self.metrics.run_files.set(runs().count() as i64);
+        self.metrics.run_file_bytes.set(runs().map(|file| file.bytes).sum::<u64>() as i64);
         self.metrics.steps_bytes.set(steps().map(|rollup| rollup.bytes).sum::<u64>() as i64);
     }
 }

@@ -33,6 +33,7 @@ pub(crate) struct OfWindow {
     pub(crate) block: Option<BlockEntry>,
     pub(crate) rollup: Option<RollupEntry>,
     pub(crate) steps: Option<RollupEntry>,
+    pub(crate) runs: Option<RollupEntry>,
 }
 
 /// What one writer has in the cold tier.
@@ -57,6 +58,9 @@ pub struct Manifest {
     /// The rollups of steps, oldest first; a window has one beside its other rollup.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<Arc<RollupEntry>>,
+    /// The files of runs, oldest first; the time of a row is the last activity that it tells.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<Arc<RollupEntry>>,
 }
 
 impl Manifest {
@@ -71,6 +75,7 @@ impl Manifest {
             deletes: Vec::new(),
             rollups: Vec::new(),
             steps: Vec::new(),
+            runs: Vec::new(),
         }
     }
 
@@ -82,6 +87,7 @@ impl Manifest {
         next.blocks.extend(made.block.clone().map(Arc::new));
         next.rollups.extend(made.rollup.clone().map(Arc::new));
         next.steps.extend(made.steps.clone().map(Arc::new));
+        next.runs.extend(made.runs.clone().map(Arc::new));
         next
     }
 
@@ -97,6 +103,7 @@ impl Manifest {
         let rollups = match kind {
             RollupKind::Spans => &mut next.rollups,
             RollupKind::Steps => &mut next.steps,
+            RollupKind::Runs => &mut next.runs,
         };
         let count = rollups.len();
         rollups.retain(|entry| !is_input(entry));
@@ -115,13 +122,14 @@ impl Manifest {
         match kind {
             RollupKind::Spans => &self.rollups,
             RollupKind::Steps => &self.steps,
+            RollupKind::Runs => &self.runs,
         }
     }
 
     /// Paths of all objects it names.
     pub(crate) fn objects(&self) -> impl Iterator<Item = &str> {
         let blocks = self.blocks.iter().map(|block| block.path.as_str());
-        blocks.chain(self.rollups.iter().chain(&self.steps).map(|rollup| rollup.path.as_str()))
+        blocks.chain(self.rollups.iter().chain(&self.steps).chain(&self.runs).map(|rollup| rollup.path.as_str()))
     }
 }
 

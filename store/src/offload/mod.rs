@@ -39,7 +39,9 @@ use crate::points::{Point, Probe};
 use crate::pressure::Gauges;
 use crate::retention::{Retention, RetentionSieve};
 use crate::rollup::compactor::{Figures, entry_of_new};
-use crate::rollup::{self, RollupEntry, RollupKind};
+use crate::rollup::{self, Resolution, RollupEntry, RollupKind};
+use crate::runs::item::ItemKey;
+use crate::runs::{self, RunWorker};
 use crate::steps::Bones;
 use crate::steps::earlier::{CountedSteps, StepCounter};
 use crate::view::Views;
@@ -70,6 +72,7 @@ pub(crate) struct Offloader {
     pub(crate) retention: Arc<Retention>,
     pub(crate) sweeper: Sweeper,
     pub(crate) steps: Arc<StepCounter>,
+    pub(crate) runs: Arc<RunWorker>,
     /// Told after each window.
     pub(crate) offloaded: Arc<Notify>,
     /// Who makes its blocks.
@@ -118,12 +121,13 @@ impl Offloader {
         let started = Instant::now();
         let id = window.id;
         let manifest = self.retry("reading the manifests", || self.editor.current()).await?;
-        let mut made = OfWindow::default();
+        let (mut made, mut exported) = (OfWindow::default(), Vec::new());
         // A start without the object store does not know which windows are offloaded; those need their index all the same.
         let is_new = id > manifest.offloaded_through;
         let encoded = self.retry("writing a window to its file", || self.encode(window, is_new)).await?;
         if let Some(encoded) = encoded {
             made.steps = self.count_steps(encoded.bones).await?;
+            (made.runs, exported) = self.put_runs().await?;
             made.rollup = self.put_rollup(RollupKind::Spans, encoded.rollup, encoded.rollup_file).await?;
             match encoded.block {
                 Some(block) => made.block = Some(self.put(block, encoded.sieve, window).await?),
@@ -147,6 +151,9 @@ impl Offloader {
         })
         .await?;
         self.probe.reached(Point::BlockShown);
+        if let Some(entry) = &made.runs {
+            self.runs.exported(&exported, &entry.path);
+        }
         window.set_offloaded(self.clock.now());
         self.gauges.remove_waiting(window.logged_bytes());
         self.metrics.windows_waiting.dec();
@@ -162,6 +169,7 @@ impl Offloader {
         let mut sieve = self.retention.of_window(&self.views.load(), self.clock.now());
         let metrics = self.metrics.clone();
         let (db, probe, window) = (Arc::clone(&self.db), Arc::clone(&self.probe), Arc::clone(window));
+        let runs = Arc::clone(&self.runs);
         let in_memory = self.views.load().live.iter().find(|live| live.hot.id == window.id).cloned();
         let work = move || {
             let live = in_memory.map_or_else(|| rebuild(&window), Ok)?;
@@ -174,6 +182,7 @@ impl Offloader {
             if !wanted {
                 return Ok(None);
             }
+            runs.settle(window.id, &columns)?;
             let order = encode::order(&columns);
             let started = Instant::now();
             // Counted before anything is dropped.
@@ -214,6 +223,19 @@ impl Offloader {
         // Before the view says that the window is in a block.
         self.steps.remember(bones);
         Ok(entry)
+    }
+
+    /// What has become known of runs since the last time, with the versions that are put.
+    async fn put_runs(&self) -> Result<(Option<RollupEntry>, Vec<(ItemKey, u64)>), Error> {
+        let runs = Arc::clone(&self.runs);
+        let encode = move || {
+            let items = runs.changed()?;
+            let figures = Figures::of_runs(&items, Resolution::Minute);
+            let file = if items.is_empty() { Bytes::new() } else { runs::file::encode(&items)? };
+            Ok((figures, file, items.iter().map(|item| (item.key, item.version)).collect()))
+        };
+        let (figures, file, items) = self.background.run(encode).await?;
+        Ok((self.put_rollup(RollupKind::Runs, figures, file).await?, items))
     }
 
     async fn put_rollup(&self, kind: RollupKind, rollup: Figures, bytes: Bytes) -> Result<Option<RollupEntry>, Error> {

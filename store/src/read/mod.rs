@@ -6,6 +6,7 @@
 mod fold;
 pub mod request;
 mod rollups;
+mod runs;
 mod scan;
 mod search;
 mod spilled;
@@ -17,6 +18,7 @@ mod trace;
 use std::sync::Arc;
 
 use model::Span;
+use model::rules::Rules;
 use object_store::ObjectStore;
 use proto::TraceId;
 pub use request::*;
@@ -31,6 +33,7 @@ use crate::manifest::Editor;
 use crate::metrics::Metrics;
 use crate::progress::Progress;
 use crate::retention::{DryRun, Retention, RetentionReport};
+use crate::runs::RunTable;
 use crate::steps::earlier::StepCounter;
 use crate::view::{View, Views};
 
@@ -52,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) progress: Progress,
     pub(crate) retention: Arc<Retention>,
     pub(crate) steps: Arc<StepCounter>,
+    pub(crate) runs: Arc<RunTable>,
+    pub(crate) rules: Rules,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Metrics,
 }
@@ -67,8 +72,7 @@ impl Reader {
         Inspector::new(Arc::clone(&self.shared))
     }
 
-    /// For tests of other modules.
-    #[cfg(test)]
+    /// For what follows the spans.
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
     }

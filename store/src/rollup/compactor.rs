@@ -9,6 +9,7 @@
 //! What fails is tried again with the next tick; nothing waits for it. The inputs' objects stay until they are swept, for
 //! readers of the manifests before.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,15 +25,20 @@ use crate::Error;
 use crate::background::Background;
 use crate::clock::Clock;
 use crate::cold::{BlockId, Origin, paths};
-use crate::manifest::Editor;
+use crate::manifest::{Editor, Manifest};
 use crate::merge::Orphans;
 use crate::metrics::Metrics;
 use crate::offload::put_object;
 use crate::points::Point;
+use crate::runs::item::{Item, ItemKey};
+use crate::runs::{self, RunTable};
 use crate::steps::{self, StepRollup};
 
 /// How often rows are looked at that may have grown old.
 const INTERVAL: Duration = Duration::from_secs(60);
+
+/// Files of runs are of one hour for a day, of one day for a month, and of a month then.
+const KEPT_RUNS: Kept = Kept { minutes: Duration::from_secs(86_400), hours: Duration::from_secs(30 * 86_400) };
 
 /// What joining rollups needs.
 pub(crate) struct Compactor {
@@ -42,6 +48,9 @@ pub(crate) struct Compactor {
     pub(crate) kept: Kept,
     /// Of rollups of steps.
     pub(crate) kept_steps: Kept,
+    /// How long runs stay.
+    pub(crate) run_retention: Duration,
+    pub(crate) runs: Arc<RunTable>,
     pub(crate) metrics: Metrics,
     pub(crate) background: Arc<Background>,
     pub(crate) origin: Origin,
@@ -71,7 +80,10 @@ impl Compactor {
 
     /// Joins what is to be joined now.
     async fn settle(&self) -> Result<(), Error> {
-        for (kind, kept) in [(RollupKind::Spans, self.kept), (RollupKind::Steps, self.kept_steps)] {
+        self.let_runs_go().await?;
+        let kinds =
+            [(RollupKind::Spans, self.kept), (RollupKind::Steps, self.kept_steps), (RollupKind::Runs, KEPT_RUNS)];
+        for (kind, kept) in kinds {
             loop {
                 let manifest = self.editor.current().await?;
                 let Some(job) = plan::next(manifest.rollups_of(kind), self.clock.now(), kept) else { break };
@@ -81,16 +93,41 @@ impl Compactor {
         Ok(())
     }
 
+    /// Takes files out of the manifest of which all runs are too old.
+    async fn let_runs_go(&self) -> Result<(), Error> {
+        let before = self.oldest_run();
+        let manifest = self.editor.current().await?;
+        let old: Vec<_> = manifest.runs.iter().filter(|entry| entry.start_max < before).cloned().collect();
+        if old.is_empty() {
+            return Ok(());
+        }
+        let change = |manifest: &Manifest| manifest.with_joined_rollups(RollupKind::Runs, &old, None);
+        self.editor.edit(change, |_| {}, Point::RollupsJoined).await?;
+        self.orphans.add(old.iter().map(|entry| (None, entry.path.clone())), self.clock.now());
+        Ok(())
+    }
+
+    /// Runs without activity since then are too old, Unix nanoseconds.
+    fn oldest_run(&self) -> i64 {
+        let kept = i64::try_from(self.run_retention.as_nanos()).unwrap_or(i64::MAX);
+        self.clock.now().as_i64().saturating_sub(kept)
+    }
+
     async fn carry_out(&self, kind: RollupKind, job: Job) -> Result<(), Error> {
         let Job { inputs, resolution } = job;
         let (figures, bytes) = match kind {
             RollupKind::Spans => self.join(&inputs, resolution).await?,
             RollupKind::Steps => self.join_steps(&inputs, resolution).await?,
+            RollupKind::Runs => self.join_runs(&inputs, resolution).await?,
         };
         let offloaded_at = inputs.iter().map(|input| input.offloaded_at).max().unwrap_or_default();
         let windows = inputs.iter().map(|input| input.windows).sum();
         let entry = entry_of_new(kind, &self.origin, figures, &bytes, windows, offloaded_at);
         if let Some(entry) = &entry {
+            if kind == RollupKind::Runs {
+                // They are of this node's table.
+                self.runs.forget_changed(&[], Some(&entry.path))?;
+            }
             put_object(&*self.objects, &Path::from(entry.path.as_str()), bytes).await?;
         }
         let manifest = self
@@ -118,6 +155,33 @@ impl Compactor {
         let encode = move || {
             let rollup = table.into_rollup(resolution);
             Ok((Figures::of(&rollup), file::encode(&rollup)?))
+        };
+        self.background.run(encode).await
+    }
+
+    /// Of each item the newest version.
+    async fn join_runs(&self, inputs: &[Arc<RollupEntry>], resolution: Resolution) -> Result<(Figures, Bytes), Error> {
+        let before = self.oldest_run();
+        let mut newest: BTreeMap<ItemKey, Item> = BTreeMap::new();
+        for input in inputs {
+            let bytes = self.objects.get(&Path::from(input.path.as_str())).await?.bytes().await?;
+            let add = move || {
+                runs::file::each_batch(bytes, |items| {
+                    for item in items {
+                        let is_newer = newest.get(&item.key).is_none_or(|known: &Item| known.version < item.version);
+                        if is_newer {
+                            newest.insert(item.key, item);
+                        }
+                    }
+                    Ok(())
+                })?;
+                Ok(newest)
+            };
+            newest = self.background.run(add).await?;
+        }
+        let encode = move || {
+            let items: Vec<Item> = newest.into_values().filter(|item| item.at >= before).collect();
+            Ok((Figures::of_runs(&items, resolution), runs::file::encode(&items)?))
         };
         self.background.run(encode).await
     }
@@ -162,6 +226,13 @@ impl Figures {
         }
     }
 
+    /// Of runs; each counts for one.
+    pub(crate) fn of_runs(items: &[Item], resolution: Resolution) -> Self {
+        let times = || items.iter().map(|item| item.at);
+        let rows = items.len() as u64;
+        Self { resolution, rows, spans: rows, starts: times().min().zip(times().max()) }
+    }
+
     /// Of a rollup of steps: the spans that it counts are those by version, less those that it takes back.
     pub(crate) fn of_steps(rollup: &StepRollup) -> Self {
         let starts = || rollup.rows.iter().map(|row| row.start);
@@ -189,6 +260,7 @@ pub(crate) fn entry_of_new(
     let path = match kind {
         RollupKind::Spans => paths::rollup(origin, BlockId::generate(), start_min),
         RollupKind::Steps => paths::steps(origin, BlockId::generate(), start_min),
+        RollupKind::Runs => paths::runs(origin, BlockId::generate(), start_min),
     };
     Some(RollupEntry {
         path: path.to_string(),

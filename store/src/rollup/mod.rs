@@ -39,6 +39,8 @@ pub(crate) enum RollupKind {
     Spans,
     /// Spans by their place in operations, of [`crate::steps`].
     Steps,
+    /// Runs, of [`crate::runs`]: no counts, but joined and kept alike.
+    Runs,
 }
 
 /// A row of a rollup.

@@ -22,6 +22,9 @@ const INPUTS_MAX: usize = 64;
 /// Rows that are joined at once: some 30 MB of memory.
 pub(super) const ROWS_MAX: u64 = 100_000;
 
+/// Bytes that are joined at once, compressed.
+const BYTES_MAX: u64 = 16 << 20;
+
 /// How long rows stay as fine as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Kept {
@@ -78,11 +81,12 @@ fn join(entries: &[Arc<RollupEntry>], now: UnixNanos) -> Option<Job> {
 
 /// As many as may be joined at once, at least one.
 fn fitting(candidates: &[&Arc<RollupEntry>]) -> Vec<Arc<RollupEntry>> {
-    let mut rows = 0u64;
+    let (mut rows, mut bytes) = (0u64, 0u64);
     let fits = |entry: &&&Arc<RollupEntry>| {
         let is_first = rows == 0;
         rows = rows.saturating_add(entry.rows.max(1));
-        is_first || rows <= ROWS_MAX
+        bytes = bytes.saturating_add(entry.bytes);
+        is_first || (rows <= ROWS_MAX && bytes <= BYTES_MAX)
     };
     candidates.iter().take(INPUTS_MAX).take_while(fits).map(|entry| Arc::clone(entry)).collect()
 }

@@ -333,9 +333,7 @@ impl<'a> Source<'a> {
 
 /// The column of a key.
 fn column<'a>(columns: &'a Columns, key: &str) -> Option<&'a AttributeColumn> {
-    let key = columns.texts.find(key)?;
-    let at = columns.attributes.keys.iter().position(|known| *known == key)?;
-    columns.attributes.columns.get(at)
+    columns.attributes.of_key(columns.texts.find(key)?)
 }
 
 /// For each row the text of the first of some keys that it has; nothing at all when no row has one.

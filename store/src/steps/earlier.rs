@@ -55,6 +55,9 @@ const LATE_NANOS: i64 = 26 * 3_600 * 1_000_000_000;
 /// offloading must not fall behind for good. A second or two.
 const READ_BACK_MAX: usize = 20_000;
 
+/// How often something is read that seems to be damaged.
+const READ_ATTEMPTS: u32 = 3;
+
 /// Traces that are read back before they are counted.
 const READ_TOGETHER: usize = 64;
 
@@ -244,7 +247,10 @@ impl StepCounter {
         loop {
             let mut chunk: Vec<(Split, Vec<Span>)> = Vec::new();
             for split in left.by_ref().take(READ_TOGETHER) {
-                let spans = self.read(&split).await?;
+                let spans = match on {
+                    On::Background(_) => self.read_or_skip(&split).await?,
+                    On::Blocking => self.read(&split).await?,
+                };
                 chunk.push((split, spans));
             }
             if chunk.is_empty() {
@@ -318,6 +324,27 @@ impl StepCounter {
         }
         self.metrics.steps_read_back.inc_by(splits.len() as u64);
         splits
+    }
+
+    /// What is in the places of a trace. A block that is damaged must not keep others from being made.
+    async fn read_or_skip(&self, split: &Split) -> Result<Vec<Span>, Error> {
+        let mut attempts = 1;
+        loop {
+            match self.read(split).await {
+                Err(error) if !error.passes_by_itself() => {
+                    // An answer that was cut short looks like damage.
+                    if attempts < READ_ATTEMPTS {
+                        attempts += 1;
+                        continue;
+                    }
+                    self.metrics.steps_skipped.inc();
+                    let trace_id = split.trace_id;
+                    tracing::warn!(%error, %trace_id, "earlier spans cannot be read, their steps are counted again");
+                    return Ok(Vec::new());
+                }
+                other => return other,
+            }
+        }
     }
 
     /// What is in the places of a trace.

@@ -40,8 +40,12 @@ pub const OTHER_STEPS: &str = "(other steps)";
 pub const OTHER_VALUES: &str = "(other values)";
 
 /// The attributes by whose values roots are counted, each with its older names. Looked for in the root, then in its resource.
-pub const ATTRIBUTES: [&[&str]; 4] =
-    [&["cloud.region"], &["cloud.availability_zone"], &["db.system.name", "db.system"], &["dbaas.instance.id"]];
+pub const ATTRIBUTES: [&[&str]; 4] = [
+    &["cloud.region"],
+    &["cloud.availability_zone", "cloud.zone"],
+    &["db.system.name", "db.system", "dbaas.engine"],
+    &["dbaas.instance.id"],
+];
 
 /// Names below a root that are told apart; a chain of 100,000 spans is no path.
 pub(crate) const DEPTH_MAX: u8 = 32;

@@ -115,6 +115,11 @@ impl AttributeTable {
         }
     }
 
+    /// The values of a key, if it has a column.
+    pub(crate) fn of_key(&self, key: TextId) -> Option<&AttributeColumn> {
+        self.columns.get(*self.index.get(&key)? as usize)
+    }
+
     fn column(&mut self, key: TextId) -> Option<u32> {
         if let Some(at) = self.index.get(&key) {
             return Some(*at);

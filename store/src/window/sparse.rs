@@ -26,6 +26,18 @@ impl<T> Sparse<T> {
         self.rows.len()
     }
 
+    /// The first value of a row.
+    pub(crate) fn get(&self, row: u32) -> Option<&T> {
+        let at = self.rows.partition_point(|known| *known < row);
+        self.values.get(at).filter(|_| self.rows.get(at) == Some(&row))
+    }
+
+    /// Values with their rows, from a row on.
+    pub(crate) fn iter_from(&self, row: u32) -> impl Iterator<Item = (u32, &T)> {
+        let at = self.rows.partition_point(|known| *known < row);
+        self.rows[at..].iter().copied().zip(&self.values[at..])
+    }
+
     /// Values with their rows.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         self.rows.iter().copied().zip(&self.values)

@@ -171,7 +171,7 @@ async fn a_window_is_in_a_rollup_and_a_block_or_in_neither() {
             spans(&mut manifest.blocks.iter().map(|block| block.spans)),
             spans(&mut manifest.rollups.iter().map(|rollup| rollup.spans))
         );
-        assert_eq!(manifest.objects().count(), manifest.blocks.len() + manifest.rollups.len());
+        assert_eq!(manifest.objects().count(), manifest.blocks.len() + manifest.rollups.len() + manifest.steps.len());
         assert!(manifest.rollups.iter().all(|rollup| rollup.path.starts_with("tenant=default/rollups/2026-11-23/")));
     }
     drop(view);
