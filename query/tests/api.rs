@@ -7,7 +7,6 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, Request, StatusCode};
-use model::rules::Rules;
 use object_store::memory::InMemory;
 use prometheus_client::registry::Registry;
 use prost::Message;
@@ -42,7 +41,7 @@ impl Fixture {
         let metrics = Metrics::default();
         let mut registry = Registry::default();
         metrics.register(&mut registry);
-        let router = routes(store.reader(), store.deleter(), clock, Rules::default(), Limits::default(), metrics);
+        let router = routes(store.reader(), store.deleter(), clock, Limits::default(), metrics);
         Self { store, router, registry, _folder: folder }
     }
 

@@ -10,7 +10,7 @@ use proto::{TraceId, UnixNanos};
 use store::{Reader, SearchOrder, SearchRequest, StepRequest, StepRows, StepTotals};
 
 use super::{Asked, HOUR_NANOS, JSON, body, off_the_runtime, to_json};
-use crate::limits::{OTHER_TRACES_MAX, RUN_TRACES_AT_ONCE, SLOW_TRACES_MAX};
+use crate::limits::{OTHER_TRACES_MAX, SLOW_TRACES_MAX, TRACES_AT_ONCE};
 use crate::params::Params;
 use crate::problem::Problem;
 use crate::render::slow::{Cohorts, Slow};
@@ -98,7 +98,7 @@ impl Sample {
             let folded = tokio::task::spawn_blocking(fold).await;
             folded.map_err(|error| Problem::internal(format!("comparing traces: {error}")))
         });
-        let ones: Vec<Vec<One>> = read.buffer_unordered(RUN_TRACES_AT_ONCE).try_collect().await?;
+        let ones: Vec<Vec<One>> = read.buffer_unordered(TRACES_AT_ONCE).try_collect().await?;
         let mut ones: Vec<One> = ones.into_iter().flatten().collect();
         ones.sort_by_key(|one| (std::cmp::Reverse(one.cohort.duration_nanos), one.trace_id));
         Ok(Self { total, threshold_nanos, ones })
