@@ -40,8 +40,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     let ingest = ingest::Ingest::new(config.ingest, store.writer(), ingest::Metrics::register(&mut registry))?;
     let asked = query::Metrics::default();
     asked.register(&mut registry);
-    let limits = query::Limits::default();
-    let api = query::routes(store.reader(), store.deleter(), Arc::clone(&clock), config.operations, limits, asked);
+    let api = query::routes(store.reader(), store.deleter(), Arc::clone(&clock), query::Limits::default(), asked);
     let pages = http::routes(api, http::Vitals { store: Arc::clone(&store), registry });
 
     for (name, listener) in [("otlp_grpc", &otlp_grpc), ("otlp_http", &otlp_http), ("http", &http)] {

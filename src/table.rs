@@ -52,7 +52,8 @@ pub(crate) fn duration(nanos: Option<&str>) -> String {
         return format!("{sign}{} min {:02} s", size / MINUTE_NANOS, size / 1_000_000_000 % 60);
     }
     // The largest unit of which there is one at least, after rounding.
-    let (unit_nanos, unit) = UNITS.into_iter().rfind(|(of_unit, _)| size as f64 >= 0.9995 * of_unit).unwrap_or(UNITS[0]);
+    let (unit_nanos, unit) =
+        UNITS.into_iter().rfind(|(of_unit, _)| size as f64 >= 0.9995 * of_unit).unwrap_or(UNITS[0]);
     let amount = size as f64 / unit_nanos;
     let decimals = if amount < 9.995 { 2 } else { usize::from(amount < 99.95) };
     format!("{sign}{amount:.decimals$} {unit}")

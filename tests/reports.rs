@@ -210,7 +210,10 @@ async fn runs_show_what_goes_on_and_what_is_stuck() {
     let timeline = server.get_json("/api/v1/instances/pg-1/timeline").await;
     let entries = timeline["entries"].as_array().expect("entries");
     let names: Vec<_> = entries.iter().map(|entry| (entry["kind"].as_str(), entry["name"].as_str())).collect();
-    assert!(names.contains(&(Some("run"), Some("Failover"))) && names.contains(&(Some("run"), Some("backup"))), "{names:?}");
+    assert!(
+        names.contains(&(Some("run"), Some("Failover"))) && names.contains(&(Some("run"), Some("backup"))),
+        "{names:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -238,7 +241,10 @@ async fn the_step_that_got_slower_comes_first() {
     assert_eq!(values, ["us-1", "eu-1"]);
 
     let slow = server
-        .get_json(&format!("/api/v1/operations/slow?service=control-api&name=CreateInstance&percentile=50&start={}", at(0)))
+        .get_json(&format!(
+            "/api/v1/operations/slow?service=control-api&name=CreateInstance&percentile=50&start={}",
+            at(0)
+        ))
         .await;
     assert_eq!(slow["steps"][0]["path"], Value::from(vec!["CreateInstance", "wait_pod_ready"]), "{slow:#}");
     assert_eq!(slow["total"], 60);
@@ -284,7 +290,8 @@ async fn rules_of_the_file_decide_and_are_explained() {
     let local = spanhold(&server, &["classify", "--name", "move-leader", "--config", file]);
     assert!(local.contains("failover") && local.contains("`house`"), "{local}");
     server.send(failover()).await;
-    eventually("the trace", async || server.try_get(&format!("/api/v1/traces/{}", trace_hex(FAILOVER))).await.0 == 200).await;
+    eventually("the trace", async || server.try_get(&format!("/api/v1/traces/{}", trace_hex(FAILOVER))).await.0 == 200)
+        .await;
     let trace = spanhold(&server, &["classify", "--trace", &trace_hex(FAILOVER)]);
     assert!(trace.contains("phase detect") && trace.contains("phase promote"), "{trace}");
 }

@@ -20,6 +20,7 @@ pub use derive::parts_of;
 pub use join::join;
 pub use joined::{LINK_DEPTH_MAX, PARTS_MAX, Progress, Run, RunRef, RunRefError, RunState, StepBaseline};
 pub use key::{RunId, RunIdKind, RunKey};
+pub use marker::is_start_marker;
 pub use part::{
     BackupFigures, IDS_MAX, LINKS_MAX, OTHER_MAX, Outcome, PENDING_MAX, PHASE_SPANS_MAX, PartKind, Pending, PhaseSpan,
     RunError, RunPart, STEPS_MAX, Step, StepKind, Subject, TimePoints, Trigger,

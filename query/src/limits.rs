@@ -33,11 +33,17 @@ pub(crate) const OPERATIONS_DEFAULT: usize = 100;
 /// Operations that are listed at most.
 pub(crate) const OPERATIONS_MAX: usize = 1_000;
 
-/// Traces that are read to find runs: those that began last.
-pub(crate) const RUN_TRACES_MAX: usize = 2_000;
-
 /// Traces that are read at once for one question.
-pub(crate) const RUN_TRACES_AT_ONCE: usize = 8;
+pub(crate) const TRACES_AT_ONCE: usize = 8;
+
+/// Runs that are read in full at once for one question: each is a handful of lookups in the hot tier.
+pub(crate) const RUNS_AT_ONCE: usize = 4;
+
+/// Runs of a list that are counted: the newest. What is beyond is told, not counted.
+pub(crate) const RUNS_COUNTED_MAX: usize = 10_000;
+
+/// Backups and restores that are read in full to be each other's peers: the newest.
+pub(crate) const PEERS_MAX: usize = 5_000;
 
 /// Operations of which it is looked up how long their steps usually take, for one answer.
 pub(crate) const BASELINES_MAX: usize = 64;

@@ -6,7 +6,6 @@ use axum::Router;
 use axum::extract::MatchedPath;
 use axum::middleware;
 use axum::routing::{MethodRouter, any, delete, get};
-use model::rules::Rules;
 use store::{Clock, Deleter, Reader};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
@@ -17,16 +16,9 @@ use crate::metrics::{self, Metrics};
 use crate::openapi;
 use crate::problem::Problem;
 
-/// The API over `reader`; what is to be deleted goes to `deleter`. `clock` tells what `now` means in a query, `rules` what an
-/// operation is.
-pub fn routes(
-    reader: Reader,
-    deleter: Deleter,
-    clock: Arc<dyn Clock>,
-    rules: Rules,
-    limits: Limits,
-    metrics: Metrics,
-) -> Router {
+/// The API over `reader`; what is to be deleted goes to `deleter`. `clock` tells what `now` means in a query.
+pub fn routes(reader: Reader, deleter: Deleter, clock: Arc<dyn Clock>, limits: Limits, metrics: Metrics) -> Router {
+    let rules = reader.rules().clone();
     paths()
         .into_iter()
         .fold(Router::new(), |router, (path, methods)| router.route(path, methods))
@@ -88,8 +80,7 @@ pub(crate) mod tests {
         let components = Components::new(Arc::new(InMemory::new()));
         let store = Store::open(Settings::new(folder.path().join("hot")), components).await.expect("the store opens");
         let (reader, deleter) = (store.reader(), store.deleter());
-        let router =
-            routes(reader, deleter, Arc::new(SystemClock), Rules::default(), Limits::default(), Metrics::default());
+        let router = routes(reader, deleter, Arc::new(SystemClock), Limits::default(), Metrics::default());
         ((store, folder), router)
     }
 }

@@ -7,7 +7,6 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, Request, StatusCode};
-use model::rules::Rules;
 use object_store::memory::InMemory;
 use prometheus_client::registry::Registry;
 use prost::Message;
@@ -42,7 +41,7 @@ impl Fixture {
         let metrics = Metrics::default();
         let mut registry = Registry::default();
         metrics.register(&mut registry);
-        let router = routes(store.reader(), store.deleter(), clock, Rules::default(), Limits::default(), metrics);
+        let router = routes(store.reader(), store.deleter(), clock, Limits::default(), metrics);
         Self { store, router, registry, _folder: folder }
     }
 
@@ -221,7 +220,7 @@ async fn every_failure_is_a_problem() {
         ("/api/v1/search?servise=api", 400, "`servise` is unknown"),
         ("/api/v1/search?service=%ff%fe&colour=red", 400, "`colour` is unknown"),
         ("/api/v1/services?limit=1", 400, "`limit` is unknown: this path takes none"),
-        ("/api/v1/operations?class=backup", 400, "`class` is unknown"),
+        ("/api/v1/operations?class=lunch", 400, "`lunch` is no operation class"),
         ("/api/v1/inspect?block=x", 400, "`x` is no block id"),
         ("/api/v1/inspect?block=01ARZ3NDEKTSV4RRFFQ69G5FAV", 404, "no block 01ARZ3NDEKTSV4RRFFQ69G5FAV"),
         ("/api/v1/nothing", 404, "no such path"),

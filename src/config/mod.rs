@@ -40,8 +40,6 @@ pub struct Config {
     pub ingest: ingest::Settings,
     /// Limits of keeping.
     pub store: store::Settings,
-    /// What an operation is.
-    pub operations: model::rules::Rules,
     /// Time from SIGTERM to the end.
     pub shutdown_deadline: Duration,
 }
@@ -181,6 +179,7 @@ fn validate(options: ServeOptions) -> Result<Config, ConfigError> {
     set(&mut store.hot_retention, hot_retention.map(Into::into));
     set(&mut store.hot_bytes_max, hot_bytes_max);
     set(&mut store.retention, retention);
+    set(&mut store.operations, operations);
     set(&mut store.rollup_minute_retention, rollup_minute_retention.map(Into::into));
     set(&mut store.rollup_hour_retention, rollup_hour_retention.map(Into::into));
     set(&mut store.run_retention, run_retention.map(Into::into));
@@ -224,7 +223,6 @@ fn validate(options: ServeOptions) -> Result<Config, ConfigError> {
         cold: cold.unwrap_or_else(|| format!("file://{}", data_dir.join("cold").display())),
         ingest,
         store,
-        operations: operations.unwrap_or_default(),
         shutdown_deadline: shutdown_deadline.map_or(SHUTDOWN_DEADLINE, Into::into),
     })
 }

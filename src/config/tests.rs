@@ -103,9 +103,9 @@ fn rules_come_from_the_file_and_what_is_wrong_names_the_rule() {
 fn rules_of_operations_are_read_and_checked() {
     let text = "[operations]\nstuck_after = \"5m\"\n[[operations.rules]]\nname = \"house\"\nmatch = { span = [\"move-leader\"] }\nclass = \"failover\"\n";
     let config = validate(from_toml(text).expect("valid")).expect("valid");
-    assert_eq!(config.operations.settings().stuck_after_nanos, 300 * 1_000_000_000);
+    assert_eq!(config.store.operations.settings().stuck_after_nanos, 300 * 1_000_000_000);
     let span = model::rules::SpanContext { name: "move-leader", ..model::rules::SpanContext::default() };
-    let explained = config.operations.explain(&[span]).expect("a span");
+    let explained = config.store.operations.explain(&[span]).expect("a span");
     assert!(explained.class.because.contains("house"), "{explained}");
     let wrong = from_toml("[operations]\nruns = [\"lunch\"]").expect_err("no class").to_string();
     assert!(wrong.contains("lunch"), "{wrong}");

@@ -64,7 +64,7 @@ pub(super) async fn run(options: &ClassifyOptions) -> Result<(), ClassifyError> 
         return Ok(say(&text)?);
     }
     let serve = ServeOptions { config: options.config.clone(), ..ServeOptions::default() };
-    let rules = config::load(serve)?.operations;
+    let rules = config::load(serve)?.store.operations;
     let value = |value: &String| Value::String(value.clone());
     let attributes: Vec<KeyValue> =
         options.attribute.iter().map(|(key, text)| KeyValue { key: key.clone(), value: value(text) }).collect();

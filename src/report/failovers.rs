@@ -159,7 +159,8 @@ fn render(report: &Report) -> String {
 
 fn groups(groups: &[Group]) -> String {
     let bars = groups.iter().map(|group| group.attainment.len()).max().unwrap_or(0);
-    let mut head: Vec<&str> = groups.first().map_or_else(Vec::new, |group| group.key.keys().map(String::as_str).collect());
+    let mut head: Vec<&str> =
+        groups.first().map_or_else(Vec::new, |group| group.key.keys().map(String::as_str).collect());
     head.extend(["kind", "count", "success", "no writes p50", "p95", "max", "detect p50", "execution p50"]);
     head.extend(std::iter::repeat_n("objective", bars));
     head.extend(["in all", "worst phase", "worst trace"]);
@@ -201,8 +202,7 @@ fn attainment(attainment: &Attainment) -> String {
 fn each(failovers: &[Failover]) -> String {
     let row = |failover: &Failover| {
         let measures = &failover.measures;
-        let nanos =
-            [&measures.write_unavailable_nano, &measures.time_to_detect_nano, &measures.execution_time_nano];
+        let nanos = [&measures.write_unavailable_nano, &measures.time_to_detect_nano, &measures.execution_time_nano];
         let mut row = vec![time(&failover.start_unix_nano), failover.trigger.clone(), failover.outcome.clone()];
         row.push(failover.instance.clone().unwrap_or_else(|| "-".to_owned()));
         row.extend(nanos.map(|nanos| duration(nanos.as_deref())));
@@ -213,7 +213,16 @@ fn each(failovers: &[Failover]) -> String {
     };
     let rows: Vec<Vec<String>> = failovers.iter().map(row).collect();
     let head = [
-        "start", "trigger", "outcome", "instance", "no writes", "detect", "execution", "T0 from", "longest phase", "run",
+        "start",
+        "trigger",
+        "outcome",
+        "instance",
+        "no writes",
+        "detect",
+        "execution",
+        "T0 from",
+        "longest phase",
+        "run",
     ];
     table(&head, &rows)
 }

@@ -17,6 +17,12 @@ pub(super) enum Marker {
     OfItself,
 }
 
+/// Whether the span only says that a span has begun: it is in no latency.
+#[must_use]
+pub fn is_start_marker(span: &Span) -> bool {
+    of(span).is_some()
+}
+
 /// `None` for an ordinary span.
 pub(super) fn of(span: &Span) -> Option<Marker> {
     let mut is_pending = false;

@@ -9,18 +9,18 @@ use model::OperationClass;
 use model::backup::{BackupFacts, PeerRow, against_peers};
 use model::run::RunRef;
 use proto::UnixNanos;
+use store::RunRequest;
 
 use super::{Asked, DAY_NANOS, JSON, body, off_the_runtime, to_json};
-use crate::limits::{BACKUPS_DEFAULT, BACKUPS_MAX};
+use crate::limits::{BACKUPS_DEFAULT, BACKUPS_MAX, PEERS_MAX};
 use crate::params::Params;
 use crate::problem::Problem;
 use crate::render::backups::{BackupRow, Backups};
-use crate::runs::{self, Wanted};
+use crate::runs;
 
 const RANGE_DEFAULT_NANOS: i64 = 7 * DAY_NANOS;
 
-const CLASSES: [(&str, OperationClass); 2] =
-    [("backup", OperationClass::Backup), ("restore", OperationClass::Restore)];
+const CLASSES: [(&str, OperationClass); 2] = [("backup", OperationClass::Backup), ("restore", OperationClass::Restore)];
 
 /// What was asked.
 struct Request {
@@ -45,13 +45,17 @@ impl Request {
 pub(crate) async fn backups(State(asked): State<Asked>, uri: Uri) -> Result<Response, Problem> {
     let as_of = asked.clock.now();
     let request = read_request(&uri, as_of)?;
-    let wanted = Wanted {
-        start: request.start,
-        end: request.end,
-        classes: request.class.map_or_else(|| CLASSES.map(|(_, class)| class).into(), |class| vec![class]),
-        instance: None,
+    let query = async {
+        let classes = request.class.map_or_else(|| CLASSES.map(|(_, class)| class).to_vec(), |class| vec![class]);
+        let mut names = Vec::new();
+        for class in classes {
+            let (start, end, class) = (request.start, request.end, Some(class));
+            let wanted = RunRequest { start, end, class, ..RunRequest::newest(PEERS_MAX) };
+            names.extend(asked.reader.runs(&wanted).await?.runs.into_iter().map(|(run, _)| run.run));
+        }
+        runs::in_full(&asked.reader, names).await
     };
-    let found = asked.gate.run(runs::find(&asked.reader, &asked.rules, &wanted)).await?;
+    let found = asked.gate.run(query).await?;
     off_the_runtime(move || {
         let facts: Vec<BackupFacts> = found.iter().filter_map(BackupFacts::of).collect();
         let peers = against_peers(&facts);

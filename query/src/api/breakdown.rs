@@ -68,12 +68,7 @@ fn answer(request: &Request, now: &Counted, before: Option<&Counted>, as_of: Uni
     }
     let period = now.period(&now_side, as_of);
     let before_period = before.zip(before_side.as_ref()).map(|(before, side)| before.period(side, as_of));
-    let question = Question {
-        as_of,
-        service: &request.service,
-        name: &request.name,
-        by: request.by.map(|by| by.name),
-    };
+    let question = Question { as_of, service: &request.service, name: &request.name, by: request.by.map(|by| by.name) };
     Ok(body(JSON, to_json(&Breakdown::of(&question, &period, before_period.as_ref()))?))
 }
 

@@ -51,7 +51,8 @@ fn spans_of<'a>(rules: &Rules, trace: &'a Trace) -> Vec<ClassifiedSpan<'a>> {
         let span = node.span.as_ref()?;
         let mut chain = vec![context(span)];
         let mut above = node.parent;
-        while let Some(parent) = above.map(|parent| &trace.nodes[parent]).filter(|_| chain.len() <= CLASSIFY_ABOVE_MAX) {
+        while let Some(parent) = above.map(|parent| &trace.nodes[parent]).filter(|_| chain.len() <= CLASSIFY_ABOVE_MAX)
+        {
             chain.extend(parent.span.as_ref().map(context));
             above = parent.parent;
         }
@@ -62,12 +63,7 @@ fn spans_of<'a>(rules: &Rules, trace: &'a Trace) -> Vec<ClassifiedSpan<'a>> {
 }
 
 fn context(span: &Span) -> SpanContext<'_> {
-    SpanContext {
-        service: span.service(),
-        scope: &span.scope.name,
-        name: &span.name,
-        attributes: &span.attributes,
-    }
+    SpanContext { service: span.service(), scope: &span.scope.name, name: &span.name, attributes: &span.attributes }
 }
 
 fn read_request(uri: &Uri) -> Result<Request, Problem> {
@@ -117,8 +113,14 @@ mod tests {
         assert_eq!(service, "agent");
         let values: Vec<_> = attributes.iter().map(|one| (one.key.as_str(), &one.value)).collect();
         assert_eq!(values[0], ("a", &Value::String("b=c".to_owned())));
-        for query in ["", "trace_id=0af7", "service=a", "name=a&attribute=b", "name=a&attribute==b",
-            "name=a&trace_id=0af7651916cd43dd8448eb211c80319c"] {
+        for query in [
+            "",
+            "trace_id=0af7",
+            "service=a",
+            "name=a&attribute=b",
+            "name=a&attribute==b",
+            "name=a&trace_id=0af7651916cd43dd8448eb211c80319c",
+        ] {
             assert!(read(query).is_err(), "{query}");
         }
     }

@@ -67,17 +67,13 @@ struct Request {
 }
 
 /// The report.
-pub(crate) async fn failovers(
-    State(asked): State<Asked>,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Result<Response, Problem> {
+pub(crate) async fn failovers(State(asked): State<Asked>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
     let request = read_request(&uri, asked.clock.now())?;
     let format = request.format.unwrap_or_else(|| Format::accepted(&headers));
     let Request { options, .. } = &request;
     // The period before is as long and ends where this one starts.
     let since = options.start.saturating_add(-options.end.nanos_since(options.start));
-    let facts = asked.gate.run(runs::failovers(&asked.reader, &asked.rules, since, options.end)).await?;
+    let facts = asked.gate.run(async { Ok(asked.reader.failovers(since, options.end).await?) }).await?;
     off_the_runtime(move || {
         let mut response = body(format.media_type(), render(&request, facts, format)?);
         response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
@@ -111,7 +107,7 @@ pub(crate) async fn failover(
 ) -> Result<Response, Problem> {
     Params::of(&uri)?.finish()?;
     let as_of = asked.clock.now();
-    let found = asked.gate.run(runs::failover(&asked.reader, &asked.rules, reference)).await?;
+    let found = asked.gate.run(runs::one(&asked.reader, reference)).await?;
     let (run, facts) = found.ok_or_else(|| unknown(reference))?;
     let facts = facts.ok_or_else(|| Problem::not_found(format!("run {reference} is no failover")))?;
     off_the_runtime(move || Ok(body(JSON, to_json(&FailoverDetail::of(&run, &facts, as_of))?))).await

@@ -1,50 +1,43 @@
 //! `GET /api/v1/runs`: executions one by one, unfinished ones too.
 
+use std::collections::BTreeSet;
+
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path, State};
 use axum::response::Response;
 use http::Uri;
 use http::request::Parts;
-use model::failover::FailoverFacts;
-use model::run::{Run, RunRef, RunState};
+use model::run::{RunRef, RunState};
 use proto::UnixNanos;
+use store::{RunRequest, RunSummary};
 
 use super::{Asked, DAY_NANOS, JSON, body, off_the_runtime, to_json};
-use crate::limits::{RUNS_DEFAULT, RUNS_MAX};
+use crate::limits::{RUNS_COUNTED_MAX, RUNS_DEFAULT, RUNS_MAX};
 use crate::params::Params;
 use crate::problem::Problem;
 use crate::render::runs::{RunDetail, RunRow, Runs, Standing};
-use crate::runs::{self, Baselines, Wanted};
+use crate::runs::{self, Baselines};
 
 /// What was asked.
 struct Request {
-    wanted: Wanted,
-    state: Option<RunState>,
+    runs: RunRequest,
+    /// Rows to show; more are counted.
     limit: usize,
 }
 
 /// Lists runs, newest first.
 pub(crate) async fn runs(State(asked): State<Asked>, uri: Uri) -> Result<Response, Problem> {
     let as_of = asked.clock.now();
-    let Request { wanted, state, limit } = read_request(&uri, as_of)?;
-    let query = async {
-        let found = runs::find(&asked.reader, &asked.rules, &wanted).await?;
-        let baselines = Baselines::read(&asked.reader, &found, as_of).await?;
-        Ok((found, baselines))
-    };
-    let (found, baselines) = asked.gate.run(query).await?;
-    let settings = *asked.rules.settings();
+    let Request { runs: request, limit } = read_request(&uri, as_of)?;
+    let range = (request.start, request.end);
+    let (found, baselines) = asked.gate.run(runs::find(&asked.reader, as_of, request)).await?;
     off_the_runtime(move || {
-        let standing = |run: &Run| Standing {
-            as_of,
-            state: run.state(as_of, &settings, &|service, operation, step| baselines.p95(service, operation, step)),
-            usual_p95_nanos: baselines.of_current_step(run),
+        let row = |(run, state): &(RunSummary, RunState)| {
+            let usual_p95_nanos = baselines.of_current_step(run);
+            RunRow::of(run.clone(), Standing { as_of, state: *state, usual_p95_nanos })
         };
-        let all = found.iter().rev().map(|run| (run, standing(run)));
-        let matching: Vec<(&Run, Standing)> =
-            all.filter(|(_, standing)| state.is_none_or(|state| standing.state == state)).collect();
-        let rows = matching.iter().take(limit).map(|(run, standing)| RunRow::of(run, *standing)).collect();
-        Ok(body(JSON, to_json(&Runs::of(as_of, (wanted.start, wanted.end), matching.len(), rows))?))
+        let rows = found.runs.iter().take(limit).map(row).collect();
+        Ok(body(JSON, to_json(&Runs::of(as_of, range, (found.runs.len(), found.has_more), rows))?))
     })
     .await
 }
@@ -58,18 +51,20 @@ pub(crate) async fn run(
     Params::of(&uri)?.finish()?;
     let as_of = asked.clock.now();
     let query = async {
-        let found = runs::one(&asked.reader, &asked.rules, reference).await?;
-        let run = found.ok_or_else(|| unknown(reference))?;
-        let baselines = Baselines::read(&asked.reader, std::slice::from_ref(&run), as_of).await?;
-        Ok((run, baselines))
+        let found = runs::one(&asked.reader, reference).await?;
+        let (run, facts) = found.ok_or_else(|| unknown(reference))?;
+        let main = run.main();
+        let operation = BTreeSet::from([(main.service.as_str(), main.operation.as_str())]);
+        let baselines = Baselines::read(&asked.reader, operation, as_of).await?;
+        Ok((run, facts.is_some(), baselines))
     };
-    let (run, baselines) = asked.gate.run(query).await?;
+    let (run, is_failover, baselines) = asked.gate.run(query).await?;
     let settings = *asked.rules.settings();
     off_the_runtime(move || {
         let state = run.state(as_of, &settings, &|service, operation, step| baselines.p95(service, operation, step));
-        let standing = Standing { as_of, state, usual_p95_nanos: baselines.of_current_step(&run) };
-        let is_failover = FailoverFacts::of(&run, &[], &settings).is_some();
-        Ok(body(JSON, to_json(&RunDetail::of(&run, standing, is_failover))?))
+        let summary = RunSummary::of(&run);
+        let standing = Standing { as_of, state, usual_p95_nanos: baselines.of_current_step(&summary) };
+        Ok(body(JSON, to_json(&RunDetail::of(&run, summary, standing, is_failover))?))
     })
     .await
 }
@@ -90,7 +85,9 @@ fn read_request(uri: &Uri, now: UnixNanos) -> Result<Request, Problem> {
     let (start, end) = params.range(now, back_nanos)?;
     let limit = params.count("limit", RUNS_MAX)?.unwrap_or(RUNS_DEFAULT);
     params.finish()?;
-    Ok(Request { wanted: Wanted { start, end, classes: Vec::from_iter(class), instance }, state, limit })
+    let states = Vec::from_iter(state);
+    let runs = RunRequest { start, end, class, states, instance, ..RunRequest::newest(RUNS_COUNTED_MAX) };
+    Ok(Request { runs, limit })
 }
 
 /// The run id of the path.
@@ -120,16 +117,16 @@ mod tests {
 
     #[test]
     fn unfinished_runs_are_wanted_however_old_they_are() {
-        let Request { wanted, state, limit } = read("").expect("nothing is required");
-        assert_eq!((NOW.nanos_since(wanted.start), wanted.end), (DAY_NANOS, NOW));
-        assert_eq!((wanted.classes, state, limit), (Vec::new(), None, RUNS_DEFAULT));
+        let Request { runs, limit } = read("").expect("nothing is required");
+        assert_eq!((NOW.nanos_since(runs.start), runs.end, limit), (DAY_NANOS, NOW, RUNS_DEFAULT));
+        assert_eq!((runs.class, runs.states, runs.limit), (None, Vec::new(), RUNS_COUNTED_MAX));
         for state in ["running", "stuck"] {
             let request = read(&format!("state={state}")).expect("a state");
-            assert_eq!(request.wanted.start, UnixNanos::ZERO, "{state}");
+            assert_eq!(request.runs.start, UnixNanos::ZERO, "{state}");
         }
-        let Request { wanted, state, .. } = read("class=backup&state=failed&instance=pg-1").expect("all are known");
-        assert_eq!((wanted.classes, state), (vec![OperationClass::Backup], Some(RunState::Failed)));
-        assert_eq!((wanted.instance.as_deref(), NOW.nanos_since(wanted.start)), (Some("pg-1"), DAY_NANOS));
+        let Request { runs, .. } = read("class=backup&state=failed&instance=pg-1").expect("all are known");
+        assert_eq!((runs.class, runs.states), (Some(OperationClass::Backup), vec![RunState::Failed]));
+        assert_eq!((runs.instance.as_deref(), NOW.nanos_since(runs.start)), (Some("pg-1"), DAY_NANOS));
     }
 
     #[test]

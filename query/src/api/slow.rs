@@ -10,7 +10,7 @@ use proto::{TraceId, UnixNanos};
 use store::{Reader, SearchOrder, SearchRequest, StepRequest, StepRows, StepTotals};
 
 use super::{Asked, HOUR_NANOS, JSON, body, off_the_runtime, to_json};
-use crate::limits::{OTHER_TRACES_MAX, RUN_TRACES_AT_ONCE, SLOW_TRACES_MAX};
+use crate::limits::{OTHER_TRACES_MAX, SLOW_TRACES_MAX, TRACES_AT_ONCE};
 use crate::params::Params;
 use crate::problem::Problem;
 use crate::render::slow::{Cohorts, Slow};
@@ -70,7 +70,7 @@ pub(crate) async fn slow(State(asked): State<Asked>, uri: Uri) -> Result<Respons
 
 /// Traces that were read.
 struct Sample {
-    total: usize,
+    total: u64,
     /// `None` when nothing is counted.
     threshold_nanos: Option<i64>,
     ones: Vec<One>,
@@ -84,7 +84,7 @@ struct One {
 
 impl Sample {
     async fn read(reader: &Reader, request: &Request) -> Result<Self, Problem> {
-        let threshold_nanos = threshold(reader, request).await?;
+        let (total, threshold_nanos) = counted(reader, request).await?;
         let slowest = search(reader, request, SearchOrder::Slowest, SLOW_TRACES_MAX).await?;
         let newest = search(reader, request, SearchOrder::Newest, OTHER_TRACES_MAX).await?;
         let mut ids: Vec<TraceId> = slowest.traces.iter().chain(&newest.traces).map(|trace| trace.trace_id).collect();
@@ -98,10 +98,10 @@ impl Sample {
             let folded = tokio::task::spawn_blocking(fold).await;
             folded.map_err(|error| Problem::internal(format!("comparing traces: {error}")))
         });
-        let ones: Vec<Vec<One>> = read.buffer_unordered(RUN_TRACES_AT_ONCE).try_collect().await?;
+        let ones: Vec<Vec<One>> = read.buffer_unordered(TRACES_AT_ONCE).try_collect().await?;
         let mut ones: Vec<One> = ones.into_iter().flatten().collect();
         ones.sort_by_key(|one| (std::cmp::Reverse(one.cohort.duration_nanos), one.trace_id));
-        Ok(Self { total: newest.total, threshold_nanos, ones })
+        Ok(Self { total, threshold_nanos, ones })
     }
 
     /// The slow ones, slowest first, and the others.
@@ -114,8 +114,8 @@ impl Sample {
     }
 }
 
-/// The percentile over all executions, not only over those that are read.
-async fn threshold(reader: &Reader, request: &Request) -> Result<Option<i64>, Problem> {
+/// How many executions there are, and the percentile over all of them, not only over those that are read.
+async fn counted(reader: &Reader, request: &Request) -> Result<(u64, Option<i64>), Problem> {
     let wanted = StepRequest {
         start: request.start,
         end: request.end,
@@ -127,7 +127,8 @@ async fn threshold(reader: &Reader, request: &Request) -> Result<Option<i64>, Pr
     for row in &reader.steps(&wanted).await?.rows {
         all.merge(&row.totals);
     }
-    Ok((all.spans > 0).then(|| all.quantile_nanos(request.percentile as f64 / 100.0)))
+    let threshold = (all.spans > 0).then(|| all.quantile_nanos(request.percentile as f64 / 100.0));
+    Ok((all.spans, threshold))
 }
 
 async fn search(
@@ -155,7 +156,9 @@ async fn search(
 fn ones(trace: &Trace, service: &str, name: &str) -> Vec<One> {
     let roots = trace.nodes.iter().filter(|node| node.is_root).filter_map(|node| node.span.as_ref());
     let of_root = break_down(trace).into_iter().zip(roots);
-    let wanted = of_root.filter(|(_, root)| root.service() == service && root.name == name);
+    // What has only begun has no duration yet.
+    let wanted = of_root
+        .filter(|(_, root)| root.service() == service && root.name == name && !model::run::is_start_marker(root));
     let one = wanted.map(|(breakdown, root)| {
         let attribute = |key: &&str| {
             let value = semconv::of_span(root, key).and_then(semconv::text)?;

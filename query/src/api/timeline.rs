@@ -10,14 +10,14 @@ use http::Uri;
 use model::rules::Rules;
 use model::{OperationClass, Span, Trace, semconv};
 use proto::{SpanId, TraceId, UnixNanos};
-use store::{Reader, SearchOrder, SearchRequest};
+use store::{Reader, RunRequest, SearchOrder, SearchRequest};
 
 use super::{Asked, DAY_NANOS, HOUR_NANOS, JSON, body, off_the_runtime, to_json};
-use crate::limits::{RUN_TRACES_AT_ONCE, TIMELINE_DEFAULT, TIMELINE_MAX, TIMELINE_TRACES_MAX};
+use crate::limits::{TIMELINE_DEFAULT, TIMELINE_MAX, TIMELINE_TRACES_MAX, TRACES_AT_ONCE};
 use crate::params::Params;
 use crate::problem::Problem;
 use crate::render::timeline::{Entry, Timeline};
-use crate::runs::{self, Baselines, Wanted};
+use crate::runs;
 
 const INSTANCE_ATTRIBUTE: &str = "dbaas.instance.id";
 
@@ -41,29 +41,23 @@ pub(crate) async fn timeline(
     let as_of = asked.clock.now();
     let request = read_request(&uri, as_of)?;
     let query = async {
-        let wanted = Wanted {
+        let wanted = RunRequest {
             start: request.start.saturating_add(-RUN_LOOK_BACK_NANOS),
             end: request.end,
-            classes: Vec::new(),
             instance: Some(instance.clone()),
+            ..RunRequest::newest(TIMELINE_MAX)
         };
-        let mut runs = runs::find(&asked.reader, &asked.rules, &wanted).await?;
-        runs.retain(|run| run.end.unwrap_or(run.last_activity) >= request.start);
-        let baselines = Baselines::read(&asked.reader, &runs, as_of).await?;
-        let (spans, is_cut) = spans(&asked.reader, &asked.rules, &instance, &request).await?;
-        Ok((runs, baselines, spans, is_cut))
+        let (mut found, _) = runs::find(&asked.reader, as_of, wanted).await?;
+        found.runs.retain(|(run, _)| run.end.unwrap_or(run.last_activity) >= request.start);
+        let (spans, is_cut) = spans(&asked.reader, &instance, &request).await?;
+        Ok((found.runs, spans, is_cut || found.has_more))
     };
-    let (runs, baselines, mut entries, is_cut) = asked.gate.run(query).await?;
-    let settings = *asked.rules.settings();
+    let (runs, mut entries, is_cut) = asked.gate.run(query).await?;
     off_the_runtime(move || {
-        let tops: HashSet<(TraceId, SpanId)> =
-            runs.iter().flat_map(|run| &run.parts).map(|part| (part.trace_id, part.top)).collect();
+        let tops: HashSet<(TraceId, SpanId)> = runs.iter().map(|(run, _)| (run.run.trace_id, run.run.top)).collect();
         // What is a run is not listed as a span once more.
         entries.retain(|entry| !tops.contains(&entry.span()));
-        for run in &runs {
-            let state = run.state(as_of, &settings, &|service, operation, step| baselines.p95(service, operation, step));
-            entries.push(Entry::of_run(run, state, as_of));
-        }
+        entries.extend(runs.iter().map(|(run, state)| Entry::of_run(run, *state, as_of)));
         let range = (request.start, request.end);
         let timeline = Timeline::of(as_of, &instance, range, is_cut, entries, request.limit);
         Ok(body(JSON, to_json(&timeline)?))
@@ -72,12 +66,7 @@ pub(crate) async fn timeline(
 }
 
 /// The outermost spans that name the instance, and whether there are traces that were not looked through.
-async fn spans(
-    reader: &Reader,
-    rules: &Rules,
-    instance: &str,
-    request: &Request,
-) -> Result<(Vec<Entry>, bool), Problem> {
+async fn spans(reader: &Reader, instance: &str, request: &Request) -> Result<(Vec<Entry>, bool), Problem> {
     let search = SearchRequest {
         start: request.start,
         end: request.end,
@@ -94,7 +83,7 @@ async fn spans(
     let is_cut = found.total > found.traces.len();
     let read = futures::stream::iter(found.traces).map(|trace| async move {
         let spans = reader.trace(trace.trace_id).await?;
-        let (rules, instance) = (rules.clone(), instance.to_owned());
+        let (rules, instance) = (reader.rules().clone(), instance.to_owned());
         let (start, end) = (request.start, request.end);
         let derive = move || {
             let is_within = |span: &Span| span.start < end && span.end >= start;
@@ -103,7 +92,7 @@ async fn spans(
         let entries = tokio::task::spawn_blocking(derive).await;
         entries.map_err(|error| Problem::internal(format!("looking for an instance: {error}")))
     });
-    let entries: Vec<Vec<Entry>> = read.buffer_unordered(RUN_TRACES_AT_ONCE).try_collect().await?;
+    let entries: Vec<Vec<Entry>> = read.buffer_unordered(TRACES_AT_ONCE).try_collect().await?;
     Ok((entries.into_iter().flatten().collect(), is_cut))
 }
 

@@ -53,10 +53,7 @@ pub(crate) struct Change {
 
 impl Change {
     /// Of a step: by its self time, so that it does not change because one below it did.
-    pub(crate) fn of_step(
-        now: (Option<&StepTotals>, &Scale),
-        before: (Option<&StepTotals>, &Scale),
-    ) -> Option<Self> {
+    pub(crate) fn of_step(now: (Option<&StepTotals>, &Scale), before: (Option<&StepTotals>, &Scale)) -> Option<Self> {
         Self::of(now, before, |totals| &totals.self_times)
     }
 
@@ -84,8 +81,14 @@ impl Change {
         let critical_nanos = now_scale.critical_per_operation(now) - before_scale.critical_per_operation(before);
         let whole = now_scale.all_critical_per_operation() - before_scale.all_critical_per_operation();
         let share = (whole != 0.0).then(|| critical_nanos / whole);
-        let change =
-            |kind, is_significant, comparison| Self { kind, is_significant, comparison, critical_nanos, share, errors: None };
+        let change = |kind, is_significant, comparison| Self {
+            kind,
+            is_significant,
+            comparison,
+            critical_nanos,
+            share,
+            errors: None,
+        };
         let (now, before) = match (now, before) {
             (None, None) => return None,
             (Some(now), None) => {
@@ -94,14 +97,17 @@ impl Change {
             }
             (None, Some(before)) => {
                 let presence = presence((before.spans, before_scale), (0, now_scale));
-                return Some(change(StepChange::Missing, presence.is_some_and(|found| found.is_significant()), presence));
+                return Some(change(
+                    StepChange::Missing,
+                    presence.is_some_and(|found| found.is_significant()),
+                    presence,
+                ));
             }
             (Some(now), Some(before)) => (now, before),
         };
         let comparison = welch(&log_moments(times(before)), &log_moments(times(now)));
         let errors = two_proportions((before.errors, before.spans), (now.errors, now.spans));
-        let (repeats, repeated) =
-            (now_scale.per_operation(now.spans), before_scale.per_operation(before.spans));
+        let (repeats, repeated) = (now_scale.per_operation(now.spans), before_scale.per_operation(before.spans));
         if repeats >= REPEAT_FACTOR * repeated && repeats >= repeated + 1.0 {
             let is_enough = now_scale.operations.min(before_scale.operations) as f64 >= SAMPLE_MIN;
             return Some(Self { errors, ..change(StepChange::Repeated, is_enough, comparison) });

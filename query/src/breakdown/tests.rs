@@ -85,7 +85,8 @@ fn a_step_that_takes_longer_is_slower_by_that_much() {
 #[test]
 fn chance_and_few_spans_are_no_change() {
     let of = |now: &StepTotals, before: &StepTotals| {
-        let (now_scale, before_scale) = (scale(now.spans, now.critical_nanos), scale(before.spans, before.critical_nanos));
+        let (now_scale, before_scale) =
+            (scale(now.spans, now.critical_nanos), scale(before.spans, before.critical_nanos));
         Change::of_step((Some(now), &now_scale), (Some(before), &before_scale)).expect("both have it")
     };
     let same = of(&totals(around(102 * MS)), &totals(around(100 * MS)));

@@ -95,10 +95,17 @@ async fn every_parameter_is_described_and_no_other() {
         let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
         let parameters: Vec<&Value> = parameters.iter().map(|parameter| resolve_owned(&document, parameter)).collect();
         let in_query = parameters.iter().filter(|parameter| parameter["in"] == "query");
-        let described: BTreeSet<&str> = in_query.clone().map(|parameter| parameter["name"].as_str().expect("a name")).collect();
+        let described: BTreeSet<&str> =
+            in_query.clone().map(|parameter| parameter["name"].as_str().expect("a name")).collect();
         let required = in_query.filter(|parameter| parameter["required"] == true);
         let mut query: Vec<String> = required
-            .map(|parameter| format!("{}={}", parameter["name"].as_str().expect("a name"), parameter["example"].as_str().unwrap_or("x")))
+            .map(|parameter| {
+                format!(
+                    "{}={}",
+                    parameter["name"].as_str().expect("a name"),
+                    parameter["example"].as_str().unwrap_or("x")
+                )
+            })
             .collect();
         query.push("no_such_parameter=1".to_owned());
         let (status, text) = ask(&method, &format!("{}?{}", filled(&path), query.join("&"))).await;

@@ -135,9 +135,26 @@ fn attainment(attainment: Option<&Attainment>) -> [String; 5] {
 
 fn each(failovers: &[&FailoverFacts]) -> Table {
     let mut head: Vec<String> = [
-        "run", "start", "instance", "region", "zone", "engine", "engine_version", "plan", "trigger", "cause", "outcome",
-        "attempts", "t0_source", "write_unavailable_s", "time_to_detect_s", "time_to_act_s", "execution_time_s",
-        "observed_write_gap_s", "redundancy_exposure_s", "dominant_phase",
+        "run",
+        "start",
+        "instance",
+        "region",
+        "zone",
+        "engine",
+        "engine_version",
+        "plan",
+        "trigger",
+        "cause",
+        "outcome",
+        "attempts",
+        "t0_source",
+        "write_unavailable_s",
+        "time_to_detect_s",
+        "time_to_act_s",
+        "execution_time_s",
+        "observed_write_gap_s",
+        "redundancy_exposure_s",
+        "dominant_phase",
     ]
     .map(str::to_owned)
     .into();

@@ -1,31 +1,33 @@
 //! The JSON of `GET /api/v1/runs` and of one run.
 
-use model::run::{Pending, Run, RunError, RunId, RunPart, RunState, Step, StepKind, Subject};
+use model::run::{Pending, Run, RunError, RunId, RunPart, RunRef, RunState, Step, StepKind, Subject};
 use proto::{SpanId, TraceId, UnixNanos};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use store::RunSummary;
 
 use super::json::{Each, Shown, Text64};
 
 /// The answer, fields in the order of `docs/http-api.md`.
 #[derive(Serialize)]
-pub(crate) struct Runs<'a> {
+pub(crate) struct Runs {
     as_of_unix_nano: Text64,
     start_unix_nano: Text64,
     end_unix_nano: Text64,
     total: usize,
-    runs: Vec<RunRow<'a>>,
+    has_more: bool,
+    runs: Vec<RunRow>,
 }
 
-impl<'a> Runs<'a> {
-    /// `total` runs match, of which `runs` are shown.
+impl Runs {
+    /// `total` runs match, or more, of which `runs` are shown.
     pub(crate) fn of(
         as_of: UnixNanos,
         (start, end): (UnixNanos, UnixNanos),
-        total: usize,
-        runs: Vec<RunRow<'a>>,
+        (total, has_more): (usize, bool),
+        runs: Vec<RunRow>,
     ) -> Self {
         let (start_unix_nano, end_unix_nano) = (start.into(), end.into());
-        Self { as_of_unix_nano: as_of.into(), start_unix_nano, end_unix_nano, total, runs }
+        Self { as_of_unix_nano: as_of.into(), start_unix_nano, end_unix_nano, total, has_more, runs }
     }
 }
 
@@ -39,9 +41,48 @@ pub(crate) struct Standing {
 }
 
 /// One run of a list.
+pub(crate) struct RunRow {
+    run: RunSummary,
+    standing: Standing,
+}
+
+impl RunRow {
+    pub(crate) fn of(run: RunSummary, standing: Standing) -> Self {
+        Self { run, standing }
+    }
+}
+
+impl Serialize for RunRow {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { run, standing } = self;
+        RunView {
+            run_id: Shown(run.run),
+            class: run.class.name(),
+            service: &run.service,
+            operation: &run.operation,
+            state: standing.state.name(),
+            outcome: run.outcome.name(),
+            start_unix_nano: run.start.into(),
+            end_unix_nano: run.end.map(Text64::from),
+            last_activity_unix_nano: run.last_activity.into(),
+            duration_nano: Text64(run.end.unwrap_or(standing.as_of).nanos_since(run.start).max(0)),
+            idle_nano: Text64(standing.as_of.nanos_since(run.last_activity).max(0)),
+            subject: SubjectView::of(&run.subject),
+            attempts: run.attempts,
+            current_step: run.current.as_ref().filter(|_| run.end.is_none()).map(PendingView::of),
+            usual_step_p95_nano: standing.usual_p95_nanos.map(Text64),
+            error: run.error.as_ref().map(ErrorView::of),
+            span_count: run.span_count,
+            error_count: run.error_count,
+            trace_ids: Each(&run.trace_ids, Shown),
+        }
+        .serialize(serializer)
+    }
+}
+
 #[derive(Serialize)]
-pub(crate) struct RunRow<'a> {
-    run_id: String,
+struct RunView<'a> {
+    run_id: Shown<RunRef>,
     class: &'static str,
     service: &'a str,
     operation: &'a str,
@@ -58,43 +99,9 @@ pub(crate) struct RunRow<'a> {
     current_step: Option<PendingView<'a>>,
     usual_step_p95_nano: Option<Text64>,
     error: Option<ErrorView<'a>>,
-    wait_nano: Text64,
-    work_nano: Text64,
     span_count: u64,
     error_count: u64,
-    trace_ids: Vec<Shown<TraceId>>,
-    is_cut: bool,
-}
-
-impl<'a> RunRow<'a> {
-    pub(crate) fn of(run: &'a Run, standing: Standing) -> Self {
-        let sum = |of: fn(&RunPart) -> i64| Text64(run.parts.iter().map(of).fold(0, i64::saturating_add));
-        let count = |of: fn(&RunPart) -> u64| run.parts.iter().map(of).sum();
-        Self {
-            run_id: run.reference().to_string(),
-            class: run.class.name(),
-            service: &run.main().service,
-            operation: &run.main().operation,
-            state: standing.state.name(),
-            outcome: run.outcome.name(),
-            start_unix_nano: run.start.into(),
-            end_unix_nano: run.end.map(Text64::from),
-            last_activity_unix_nano: run.last_activity.into(),
-            duration_nano: Text64(run.duration_nanos(standing.as_of)),
-            idle_nano: Text64(standing.as_of.nanos_since(run.last_activity).max(0)),
-            subject: SubjectView::of(&run.subject),
-            attempts: run.attempts,
-            current_step: run.current().filter(|_| run.end.is_none()).map(PendingView::of),
-            usual_step_p95_nano: standing.usual_p95_nanos.map(Text64),
-            error: run.error.as_ref().map(ErrorView::of),
-            wait_nano: sum(|part| part.wait_nanos),
-            work_nano: sum(|part| part.work_nanos),
-            span_count: count(|part| part.span_count),
-            error_count: count(|part| part.error_count),
-            trace_ids: run.trace_ids().into_iter().map(Shown).collect(),
-            is_cut: run.parts.iter().any(|part| part.is_cut),
-        }
-    }
+    trace_ids: Each<'a, TraceId, Shown<&'a TraceId>>,
 }
 
 /// One run in full.
@@ -102,7 +109,10 @@ impl<'a> RunRow<'a> {
 pub(crate) struct RunDetail<'a> {
     as_of_unix_nano: Text64,
     #[serde(flatten)]
-    row: RunRow<'a>,
+    row: RunRow,
+    wait_nano: Text64,
+    work_nano: Text64,
+    is_cut: bool,
     trigger: &'static str,
     cause: Option<&'a str>,
     old_primary: Option<&'a str>,
@@ -114,13 +124,17 @@ pub(crate) struct RunDetail<'a> {
 
 impl<'a> RunDetail<'a> {
     /// `is_failover`: whether `GET /api/v1/failovers` counts it.
-    pub(crate) fn of(run: &'a Run, standing: Standing, is_failover: bool) -> Self {
+    pub(crate) fn of(run: &'a Run, summary: RunSummary, standing: Standing, is_failover: bool) -> Self {
+        let sum = |of: fn(&RunPart) -> i64| Text64(run.parts.iter().map(of).fold(0, i64::saturating_add));
         let mut ids: Vec<&RunId> = run.parts.iter().flat_map(|part| &part.ids).collect();
         ids.sort_unstable();
         ids.dedup();
         Self {
             as_of_unix_nano: standing.as_of.into(),
-            row: RunRow::of(run, standing),
+            row: RunRow::of(summary, standing),
+            wait_nano: sum(|part| part.wait_nanos),
+            work_nano: sum(|part| part.work_nanos),
+            is_cut: run.parts.iter().any(|part| part.is_cut),
             trigger: run.trigger.name(),
             cause: run.cause.as_deref(),
             old_primary: run.subject.old_primary.as_deref(),

@@ -16,8 +16,8 @@ pub(crate) struct Cohorts<'a> {
     pub(crate) name: &'a str,
     pub(crate) percentile: usize,
     pub(crate) threshold_nanos: Option<i64>,
-    /// Traces that there are.
-    pub(crate) total: usize,
+    /// Executions that there are.
+    pub(crate) total: u64,
     pub(crate) slow: Vec<TraceId>,
     pub(crate) rest: Vec<TraceId>,
 }
@@ -32,7 +32,7 @@ pub(crate) struct Slow<'a> {
     name: &'a str,
     percentile: usize,
     threshold_nano: Option<Text64>,
-    total: usize,
+    total: u64,
     slow_count: usize,
     rest_count: usize,
     slow_mean_nano: Option<Text64>,

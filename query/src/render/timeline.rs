@@ -1,9 +1,10 @@
 //! The JSON of `GET /api/v1/instances/{instance}/timeline`.
 
+use model::run::{RunRef, RunState};
 use model::{OperationClass, Span};
-use model::run::{Run, RunRef, RunState};
 use proto::{SpanId, TraceId, UnixNanos};
 use serde::Serialize;
+use store::RunSummary;
 
 use super::json::{Shown, Text64};
 
@@ -55,21 +56,20 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// An execution.
-    pub(crate) fn of_run(run: &Run, state: RunState, as_of: UnixNanos) -> Self {
-        let reference = run.reference();
+    pub(crate) fn of_run(run: &RunSummary, state: RunState, as_of: UnixNanos) -> Self {
         Self {
             start_unix_nano: run.start.into(),
             end_unix_nano: run.end.map(Text64::from),
-            duration_nano: Text64(run.duration_nanos(as_of)),
+            duration_nano: Text64(run.end.unwrap_or(as_of).nanos_since(run.start).max(0)),
             plane: plane(run.class),
             kind: "run",
             class: run.class.name(),
-            service: run.main().service.clone(),
-            name: run.main().operation.clone(),
+            service: run.service.clone(),
+            name: run.operation.clone(),
             status: state.name(),
-            trace_id: Shown(reference.trace_id),
-            span_id: Shown(reference.top),
-            run_id: Some(Shown(reference)),
+            trace_id: Shown(run.run.trace_id),
+            span_id: Shown(run.run.top),
+            run_id: Some(Shown(run.run)),
         }
     }
 

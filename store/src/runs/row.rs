@@ -48,7 +48,9 @@ pub struct RunSummary {
 }
 
 impl RunSummary {
-    pub(crate) fn of(run: &Run) -> Self {
+    /// Of a run in full.
+    #[must_use]
+    pub fn of(run: &Run) -> Self {
         let main = run.main();
         Self {
             run: run.reference(),
