@@ -180,6 +180,12 @@ export function baselineQuestion(route: OperationRoute, nowMillis: number): Base
   }
 }
 
+/** Whether values of this attribute are told: of one version alone they are not counted. */
+export function isCountedBy(by: string, route: OperationRoute): boolean {
+  const isOfVersion = route.version !== '' || (route.baseline === 'version' && route.baselineVersion !== '');
+  return by === 'version' || !isOfVersion;
+}
+
 /** The period of the same length that ends where this one begins; null if that cannot be told. */
 export function periodBefore(range: Range, nowMillis: number): Range | null {
   const from = resolveTime(range.from, nowMillis);
