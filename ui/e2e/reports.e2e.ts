@@ -69,8 +69,9 @@ describe('operations', () => {
     await open(`/operations?${PERIOD}`);
     expect(plain(await page.getByRole('status').first().textContent())).toMatch(new RegExp(`^${answer.total} operations`));
     for (const operation of answer.operations.slice(0, 5)) {
-      const link = page.locator(`tbody[data-class="${operation.class}"] a[data-row]`, { hasText: new RegExp(`^${escape(operation.name)}$`) });
-      const row = page.locator('tr', { has: link }).filter({ hasText: operation.service }).first();
+      const link = page.locator('a[data-row]', { hasText: new RegExp(`^${escape(operation.name)}$`) });
+      const rows = page.locator(`tbody[data-class="${operation.class}"] tr`);
+      const row = rows.filter({ has: link }).filter({ hasText: operation.service }).first();
       const text = await cells(row);
       expect(text[1]!.replaceAll(',', '')).toBe(String(operation.span_count));
       expect(text.slice(4, 9)).toEqual(
@@ -198,13 +199,13 @@ describe('failovers', () => {
     await answered(page);
     const grouped = await api<WireFailoverReport>(`/api/v1/failovers?${ASKED}&group_by=region,engine`);
     const unplanned = grouped.groups.filter((group) => !group.is_planned);
-    await expect.poll(() => page.getByTestId('kind-Unplanned').locator('tbody').count()).toBe(unplanned.length);
+    await expect.poll(() => page.getByTestId('kind-Unplanned').locator(':scope > tbody').count()).toBe(unplanned.length);
 
     await page.getByLabel('Objective, unplanned').fill('30s, 2 min');
     await page.getByLabel('Objective, unplanned').press('Enter');
     await page.waitForURL(/slo=30s,2m/);
     await answered(page);
-    await expect.poll(async () => plain(await page.getByTestId('kind-Unplanned').locator('thead').textContent())).toContain('≤ 30 s');
+    await expect.poll(async () => plain(await page.getByTestId('kind-Unplanned').locator(':scope > thead').textContent())).toContain('≤ 30 s');
 
     await page.getByLabel('Objective, planned').fill('soon');
     await page.getByLabel('Objective, planned').press('Enter');

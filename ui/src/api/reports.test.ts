@@ -20,6 +20,13 @@ test('a breakdown is asked for with its baseline, what is not chosen is left to 
   expect(breakdownParameters({ ...route, baseline: 'version', version: '2', baselineVersion: '1' }, NOW)).toContainEqual(['baseline_version', '1']);
 });
 
+test('values are not asked for by anything but the version where only one version counts', () => {
+  const route = { ...operationRoute('s', 'n', DEFAULT_OPERATIONS), version: '2' };
+  const by = (asked: string) => breakdownParameters({ ...route, by: asked }, NOW).find(([name]) => name === 'by')?.[1];
+  expect(by('region')).toBeUndefined();
+  expect(by('version')).toBe('version');
+});
+
 test('unplanned failovers are all but the planned ones', () => {
   const trigger = (kind: 'all' | 'planned' | 'unplanned') => failoverParameters({ ...DEFAULT_FAILOVERS, kind }).find(([name]) => name === 'trigger')?.[1];
   expect(trigger('all')).toBeUndefined();

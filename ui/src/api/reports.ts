@@ -4,7 +4,7 @@
 
 import type { FailoverDetail, FailoverReport } from '../model/failover';
 import type { Breakdown, Operations, SlowReport } from '../model/operation';
-import { baselineQuestion } from '../model/operation-view';
+import { baselineQuestion, isCountedBy } from '../model/operation-view';
 import type { FailoversRoute, InstanceRoute, OperationRoute, OperationsRoute, RunsRoute } from '../model/report-url';
 import type { InstanceTimeline, Runs } from '../model/run';
 import { mergeRuns } from '../model/run-view';
@@ -65,7 +65,7 @@ export function breakdownParameters(route: OperationRoute, nowMillis: number): P
     ['baseline_start', question.baselineStart],
     ['baseline_end', question.baselineEnd],
     ['baseline_version', question.baselineVersion],
-    ['by', route.by],
+    ['by', isCountedBy(route.by, route) ? route.by : ''],
   ]);
 }
 

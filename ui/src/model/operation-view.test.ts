@@ -42,9 +42,9 @@ test('operations stand by class, in the order of classes, unknown classes last',
 test('steps hang below the step they are a part of, those that the end waited for longest first', () => {
   const rows = stepTree(decodeBreakdown(wireBreakdown()).steps.filter((step) => step.figures !== null));
   expect(rows.map(({ name, depth }) => [name, depth])).toEqual([
-    ['Setup replication', 0],
     ['Allocate resources', 0],
     ['Wait for Pod ready', 1],
+    ['Setup replication', 0],
   ]);
 });
 

@@ -59,7 +59,7 @@ export interface StepRow {
 }
 
 /**
- * Steps as a tree: each below the one it is a part of, siblings by time on the critical path. A step whose parent is not
+ * Steps as a tree: each below the one it is a part of, siblings by time on the critical path with all that is below them. A step whose parent is not
  * among them hangs below the nearest one that is.
  */
 export function stepTree(steps: readonly Step[]): StepRow[] {
@@ -69,9 +69,15 @@ export function stepTree(steps: readonly Step[]): StepRow[] {
     const parent = parentKey(step.path, byPath);
     children.set(parent, [...(children.get(parent) ?? []), step]);
   }
+  // A step's own time on the critical path does not hold that of the steps below it.
+  const totals = new Map<string, bigint>();
+  const total = (key: string): bigint =>
+    (children.get(key) ?? []).reduce((sum, step) => sum + criticalOf(step) + total(keyOf(step.path)), 0n);
+  for (const step of steps) totals.set(keyOf(step.path), criticalOf(step) + total(keyOf(step.path)));
+  const weight = (step: Step) => totals.get(keyOf(step.path)) ?? 0n;
   const rows: StepRow[] = [];
   const visit = (parent: string, parentLength: number, depth: number) => {
-    const siblings = (children.get(parent) ?? []).sort((a, b) => compare(criticalOf(b), criticalOf(a)));
+    const siblings = (children.get(parent) ?? []).sort((a, b) => compare(weight(b), weight(a)));
     for (const step of siblings) {
       rows.push({ step, name: step.path.at(-1) ?? '', depth, skipped: step.path.slice(parentLength, -1) });
       visit(keyOf(step.path), step.path.length, depth + 1);
@@ -178,6 +184,12 @@ export function baselineQuestion(route: OperationRoute, nowMillis: number): Base
     case 'version':
       return { ...question, baselineVersion: route.baselineVersion };
   }
+}
+
+/** Whether values of this attribute are told: of one version alone they are not counted. */
+export function isCountedBy(by: string, route: OperationRoute): boolean {
+  const isOfVersion = route.version !== '' || (route.baseline === 'version' && route.baselineVersion !== '');
+  return by === 'version' || !isOfVersion;
 }
 
 /** The period of the same length that ends where this one begins; null if that cannot be told. */
