@@ -37,7 +37,12 @@ fn settings(days: i64, instances: usize, failovers_per_day: f64, pathologies: Pa
 }
 
 /// Sends the world; the server is killed when a part of the spans is there, and started again.
-async fn send(mut server: Server, data: &std::path::Path, settings: WorldSettings, kill_after: usize) -> (Server, Vec<Value>) {
+async fn send(
+    mut server: Server,
+    data: &std::path::Path,
+    settings: WorldSettings,
+    kill_after: usize,
+) -> (Server, Vec<Value>) {
     let (mut truths, mut spans, mut is_killed) = (Vec::new(), 0, false);
     let mut client = server.client().await.max_decoding_message_size(64 << 20);
     for output in World::new(settings) {

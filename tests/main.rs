@@ -4,6 +4,8 @@
 /// Starts and stops the program and speaks to it.
 mod harness;
 
+/// Reports against what really happened.
+mod accuracy;
 /// The crates depend on each other only as ARCHITECTURE.md says.
 mod architecture;
 /// The OpenTelemetry SDKs of Go, Python and JavaScript, as their users run them.

@@ -120,15 +120,20 @@ fn documented() -> ExportTraceServiceRequest {
     request
 }
 
+/// An operation that has a run.
+fn operation() -> ExportTraceServiceRequest {
+    request("control-api", vec![Span { name: "CreateInstance".to_owned(), ..span(9, 1, 0) }])
+}
+
 /// What the document shows can be pasted.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_examples_of_the_document_run() {
     let folder = tempfile::tempdir().expect("a folder");
-    let requests = [rich::first_block(), documented(), rich::second_block()];
+    let requests = [operation(), rich::first_block(), documented(), rich::second_block()];
     write_blocks(folder.path(), &requests).await;
     let cold = folder.path().join("cold");
     let files = blocks(&cold);
-    std::fs::copy(&files[1], folder.path().join("block.parquet")).expect("a copy");
+    std::fs::copy(&files[2], folder.path().join("block.parquet")).expect("a copy");
     // In no manifest, so it does not count, though it is there.
     std::fs::copy(&files[0], files[0].with_file_name("left-behind.parquet")).expect("a copy");
 

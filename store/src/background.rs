@@ -69,6 +69,12 @@ impl Background {
         self.jobs.send(Box::new(job)).map_err(|_| ended())?;
         outcome.await.unwrap_or_else(|_| Err(ended()))
     }
+
+    /// Waits until the jobs that were asked for are done, also those whose asker went away.
+    pub(crate) async fn idle(&self) {
+        // It cannot fail, and a thread that has ended is idle.
+        let _ = self.run(|| Ok(())).await;
+    }
 }
 
 #[cfg(test)]

@@ -95,6 +95,9 @@ pub struct Store {
     end_merging: oneshot::Sender<()>,
     /// What goes on for ever.
     housekeeping: Vec<tokio::task::JoinHandle<()>>,
+    run_worker: Arc<RunWorker>,
+    following: tokio::task::JoinHandle<()>,
+    background: Arc<Background>,
 }
 
 impl Store {
@@ -260,7 +263,7 @@ impl Store {
             health: health.clone(),
             metrics: metrics.clone(),
             probe: components.probe,
-            background,
+            background: Arc::clone(&background),
             retention: Arc::clone(&retention),
             sweeper,
             steps: Arc::clone(&steps),
@@ -318,8 +321,10 @@ impl Store {
                 tokio::spawn(disk.run()),
                 tokio::spawn(retirer.run()),
                 tokio::spawn(compactor.run(offloaded)),
-                tokio::spawn(run_worker.run(reader)),
             ],
+            following: tokio::spawn(Arc::clone(&run_worker).run(reader)),
+            run_worker,
+            background,
         })
     }
 
@@ -391,7 +396,8 @@ impl Store {
         if tokio::time::timeout_at(deadline.into(), threads).await.is_err() {
             tracing::warn!("the store did not finish its batches in time; they were not acknowledged");
         }
-        for task in [self.merging, self.offloader] {
+        self.run_worker.stop();
+        for task in [self.merging, self.offloader, self.following] {
             let stop = task.abort_handle();
             if tokio::time::timeout_at(deadline.into(), task).await.is_err() {
                 stop.abort();
@@ -402,6 +408,7 @@ impl Store {
             // Cancelled, as asked. What it has done half leaves an object that nobody names.
             let _ = task.await;
         }
+        let _ = tokio::time::timeout_at(deadline.into(), self.background.idle()).await;
     }
 }
 

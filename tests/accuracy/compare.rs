@@ -115,14 +115,15 @@ pub(crate) fn failovers(truths: &[&Value], found: &[Value], accuracy: &mut Accur
             accuracy.unexplained_unknown_t0.push(id.clone());
         }
         if truth["outcome"] == "success" {
-            accuracy.phase_errors.push((phase_error(truth, failover, is_known), id));
+            let (error, phases) = phase_error(truth, failover, is_known);
+            accuracy.phase_errors.push((error, format!("{id} {phases}")));
         }
     }
     accuracy.false_failovers.extend(left.iter().map(|failover| failover.to_string()));
 }
 
 /// Without T0 the report can only be about what came after the decision.
-fn phase_error(truth: &Value, failover: &Value, is_t0_known: bool) -> f64 {
+fn phase_error(truth: &Value, failover: &Value, is_t0_known: bool) -> (f64, String) {
     let field = if is_t0_known { "phase_seconds" } else { "execution_phase_seconds" };
     let expected: BTreeMap<&str, f64> = truth[field]
         .as_object()
@@ -142,7 +143,7 @@ fn phase_error(truth: &Value, failover: &Value, is_t0_known: bool) -> f64 {
     // The truth knows no spans that are named and not mapped: they are time that no phase has.
     let got_of = |phase: &str| of(&got, phase) + if phase == "unattributed" { of(&got, "other") } else { 0.0 };
     let wrong: f64 = phases.iter().map(|phase| (got_of(phase) - of(&expected, phase)).abs()).sum();
-    wrong / total.max(1e-9)
+    (wrong / total.max(1e-9), format!("{got:?}, not {expected:?}"))
 }
 
 /// Compares counts and percentiles of all root operations.

@@ -6,7 +6,7 @@ use std::process::Command;
 use proto::otlp::collector::trace::v1::ExportTraceServiceRequest;
 use serde_json::Value;
 
-use super::{Server, tool};
+use super::{Server, eventually, tool};
 
 /// Programs of other people's readers that take blocks back to OTLP, by `docs/format.md` alone.
 pub(crate) const READERS: [&str; 2] = ["read_block_pyarrow.py", "read_block_duckdb.py"];
@@ -23,6 +23,8 @@ pub(crate) async fn write_blocks(data: &Path, requests: &[ExportTraceServiceRequ
     for (blocks, request) in (1u32..).zip(requests) {
         server.send(request.clone()).await;
         server.offloaded(f64::from(blocks)).await;
+        // What a trace says of runs goes to the cold tier with the next block.
+        eventually("runs looked at", async || server.metric("spanhold_store_runs_waiting").await == 0.0).await;
     }
     assert_eq!(server.terminate(), Some(0));
 }

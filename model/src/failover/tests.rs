@@ -102,7 +102,10 @@ fn multigres_without_evidence_has_no_time_to_detect() {
     assert_eq!(facts.measures.execution_time, Some(nanos(4.2)));
     // Recruiting in parallel counts once: 10.1 to 11.6, of which the replay of the slower pooler is catching up. Both replays began
     // below a recruit, so from 10.8 on a replay is innermost: it began later than the stop beside it.
-    assert_eq!(phase_seconds(&facts), [("fence", 0.7), ("elect", 0.5), ("catchup", 0.8), ("promote", 2.2)]);
+    assert_eq!(
+        phase_seconds(&facts),
+        [("fence", 0.7), ("elect", 0.5), ("catchup", 0.8), ("promote", 2.2), ("other", 0.1)]
+    );
 }
 
 #[test]
@@ -171,7 +174,11 @@ fn the_ladder_of_evidence_for_the_fault() {
     ];
     let by_checks = facts(&[failover(false)], &marks);
     assert_eq!((by_checks.t0_source(), by_checks.timeline.points.fault), (T0Source::HealthChecks, Some(at(70.0))));
-    assert_eq!(phase_seconds(&by_checks), [("detect", 30.0), ("promote", 4.0), ("unattributed", 5.0)]);
+    assert_eq!(
+        phase_seconds(&by_checks),
+        [("detect", 30.0), ("promote", 4.0), ("unattributed", 6.0)],
+        "up to the end of the operation"
+    );
     assert_eq!(by_checks.measures.observed_write_gap, Some(nanos(48.0)), "from 64 to 112");
 
     let by_writes = facts(&[failover(false)], &marks[5..]);

@@ -210,13 +210,15 @@ fn first_failing<'a>(
     streaks.max().map(|(_, _, first)| first)
 }
 
-/// T7: the end of the first check that succeeded once the endpoint was right, else when that or the promotion was done.
+/// T7: the end of the first check that succeeded once the endpoint was right, else when that was done, else when the operation
+/// was: its sender calls it done when the new primary serves. Where replicas rejoin within it, the promotion tells more.
 fn restored(run: &Run, spans: &Spans, promoted: Option<UnixNanos>, routable: Option<UnixNanos>) -> Option<UnixNanos> {
     if matches!(run.outcome, Outcome::RolledBack) {
         // The old primary serves again once the failover has been taken back.
         return run.end;
     }
-    let served = routable.filter(|routable| promoted.is_none_or(|promoted| *routable >= promoted)).or(promoted);
+    let routable = routable.filter(|routable| promoted.is_none_or(|promoted| *routable >= promoted));
+    let served = routable.or(promoted);
     let last_promotion = spans.of_phase(Phase::Promote).max_by_key(|span| (span.start, span.end));
     let promotion_failed = last_promotion.is_some_and(|span| span.is_failed);
     if promotion_failed || run.outcome == Outcome::Aborted {
@@ -226,7 +228,14 @@ fn restored(run: &Run, spans: &Spans, promoted: Option<UnixNanos>, routable: Opt
     let checks = checks.filter(|span| served.is_none_or(|served| span.end >= served));
     let verified = checks.min_by_key(|span| (span.start, span.depth, span.span_id)).map(|span| span.end);
     let by_end = || run.end.filter(|_| run.outcome == Outcome::Success);
-    verified.or(served).or_else(by_end)
+    verified.or(routable).or_else(|| done(run, spans, promoted)).or(promoted).or_else(by_end)
+}
+
+/// The end of an operation that succeeded and does no more than move the primary.
+fn done(run: &Run, spans: &Spans, promoted: Option<UnixNanos>) -> Option<UnixNanos> {
+    let rejoins = spans.own.iter().any(|span| span.phase == Phase::Rejoin);
+    let end = run.main().end.filter(|_| run.outcome == Outcome::Success && !rejoins)?;
+    promoted.filter(|promoted| *promoted <= end).map(|_| end)
 }
 
 /// T8, and whether the last rejoin failed.

@@ -16,7 +16,9 @@
 //!
 //! Never holds up what receives spans; decides nothing about what a run is.
 
+mod batch;
 pub(crate) mod file;
+mod group;
 mod interest;
 pub(crate) mod item;
 mod keys;
@@ -28,6 +30,7 @@ mod scan;
 pub(crate) mod table;
 #[cfg(test)]
 mod tests;
+mod todo;
 pub(crate) mod worker;
 
 pub use query::{Baseline, RunRequest, RunsFound};

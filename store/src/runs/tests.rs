@@ -196,6 +196,9 @@ async fn whatever_the_order_and_however_often_killed_the_runs_are_the_same() {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+        for (got, wanted) in all(&store.reader()).await.iter().zip(&expected) {
+            assert_eq!(got, wanted, "seed {seed}");
+        }
         assert_eq!(all(&store.reader()).await, expected, "seed {seed}");
         until("the same failovers", async || failovers(&store.reader()).await == measured).await;
         close(store).await;

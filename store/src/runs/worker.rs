@@ -3,6 +3,7 @@
 //! A trace is looked at soon after spans of it came, and the larger it is the longer not again. CPU work is done on a thread of
 //! its own; what is to be looked at is bounded, and beyond that remembered on disk.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use model::rules::Rules;
 use model::run::parts_of;
 use object_store::ObjectStore;
 use proto::TraceId;
+use tokio::sync::Notify;
 
 use super::item::{Item, ItemKey, PartKey};
 use super::load;
@@ -78,6 +80,9 @@ pub(crate) struct RunWorkerParts {
 pub(crate) struct RunWorker {
     parts: RunWorkerParts,
     state: Mutex<State>,
+    /// Set when the store closes.
+    stop: AtomicBool,
+    closing: Notify,
 }
 
 struct State {
@@ -140,19 +145,28 @@ impl RunWorker {
         for facts in parts.table.failovers(proto::UnixNanos::from_i64(since), proto::UnixNanos::MAX)? {
             state.watch(&facts, parts.table.settings().look_back_nanos);
         }
-        Ok(Arc::new(Self { parts, state: Mutex::new(state) }))
+        Ok(Arc::new(Self { parts, state: Mutex::new(state), stop: AtomicBool::new(false), closing: Notify::new() }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Follows the spans for ever.
+    /// Has [`Self::run`] end after the trace that it is at. The others are looked at after the next start.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.closing.notify_one();
+    }
+
+    /// Follows the spans until it is stopped.
     pub(crate) async fn run(self: Arc<Self>, reader: Reader) {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         for tick in 0u64.. {
-            ticks.tick().await;
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = self.closing.notified() => return,
+            }
             if tick % TICKS_PER_LOAD == 0 {
                 self.tell(self.load(reader.shared()).await, "what other writers know of runs cannot be read");
             }
@@ -206,6 +220,9 @@ impl RunWorker {
         let this = Arc::clone(self);
         let due = self.parts.background.run(move || this.scan_live(&view)).await?;
         for (trace_id, waiting) in due {
+            if self.stop.load(Ordering::Relaxed) {
+                return Ok(());
+            }
             match reader.trace(trace_id).await {
                 Ok(spans) => {
                     let this = Arc::clone(self);
@@ -243,7 +260,7 @@ impl RunWorker {
         // A window that was offloaded meanwhile is not gone over again.
         state.scanner.retain(|window| view.live.iter().any(|live| live.hot.id == window));
         state.resting.retain(|_, until| *until > now);
-        self.parts.metrics.runs_waiting.set(state.waiting.len() as i64);
+        self.parts.metrics.runs_waiting.set((state.waiting.len() + state.looking.len()) as i64);
         self.parts.metrics.run_scan_seconds.observe(started.elapsed().as_secs_f64());
         Ok(due)
     }
@@ -252,8 +269,10 @@ impl RunWorker {
         let mut kept = Vec::new();
         let mut guard = self.state();
         let state = &mut *guard;
-        let known = &state.known;
-        let found = state.scanner.scan(window, columns, |trace| known.contains(&trace));
+        let (known, looking) = (&state.known, &state.looking);
+        // One that is being looked at was read before these rows, and is not known until that is done.
+        let is_known = |trace| known.contains(&trace) || looking.contains_key(&trace);
+        let found = state.scanner.scan(window, columns, is_known);
         for mark in &found.marks {
             state.marks.add(mark, &mut kept);
             state.note_seen(mark);

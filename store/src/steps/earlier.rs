@@ -4,8 +4,8 @@
 //! in one of the last windows ([`RECENT_SPANS_MAX`]); else it is read back, from the hot tier or from blocks. Where to look:
 //!
 //! * windows of the hot tier that may have the trace ([`Seen`]),
-//! * blocks whose spans were received when the trace was under way: after its first start, less [`SKEW_NANOS`] for clocks that
-//!   disagree, and less [`INCOMPLETE_NANOS`] when its root or a parent has not been received, but not longer ago than [`LATE_NANOS`].
+//! * blocks whose spans were received when the trace was under way: after its first start, a little less for clocks that disagree,
+//!   half an hour less when its root or a parent has not been received, and not longer ago than a day: see [`Search`].
 //!
 //! That finds all that a late span can change, because spans above, below and beside it end after it starts. What it does not find: a
 //! span that starts long after all other spans of its trace were received and have left the hot tier; it is counted without its
@@ -23,14 +23,15 @@ use model::Span;
 use object_store::ObjectStore;
 use proto::TraceId;
 
-use super::bones::{self, Bone, Bones, Gathered};
+use super::bones::{Bones, Gathered};
+use super::search::{Places, Search};
 use super::seen::Seen;
 use super::shape::{Shaper, Texts};
 use super::table::Table;
 use super::{StepRollup, file};
 use crate::background::Background;
 use crate::clock::Clock;
-use crate::cold::{BlockEntry, BlockIndexes, encode, filter, reader};
+use crate::cold::{BlockEntry, BlockIndexes, encode, reader};
 use crate::hot::db::WindowId;
 use crate::hot::{HotWindow, index, lookup};
 use crate::metrics::Metrics;
@@ -41,15 +42,6 @@ use crate::{Error, convert};
 
 /// Spans of offloaded windows that stay in memory, but at least one window: 7 MB.
 pub(crate) const RECENT_SPANS_MAX: usize = 1 << 17;
-
-/// How far clocks of senders may be apart before a trace of theirs is not recognised in an earlier block.
-const SKEW_NANOS: i64 = 2_000_000_000;
-
-/// How long before a span without its parent, or without a root, the others of its trace may have been received.
-const INCOMPLETE_NANOS: i64 = 30 * 60 * 1_000_000_000;
-
-/// How late spans are still counted together with those that were in time.
-const LATE_NANOS: i64 = 26 * 3_600 * 1_000_000_000;
 
 /// Traces of one window of which something is read back. Beyond it they are counted as if they had not been there before:
 /// offloading must not fall behind for good. A second or two.
@@ -126,19 +118,6 @@ struct Split {
     /// Spans of `gathered` that are in earlier windows.
     earlier: usize,
     places: Places,
-}
-
-/// Where earlier spans may be that are not in memory.
-#[derive(Default)]
-struct Places {
-    windows: Vec<Arc<HotWindow>>,
-    blocks: Vec<Arc<BlockEntry>>,
-}
-
-impl Places {
-    const fn is_empty(&self) -> bool {
-        self.windows.is_empty() && self.blocks.is_empty()
-    }
 }
 
 impl StepCounter {
@@ -273,7 +252,8 @@ impl StepCounter {
         let (recent, search) = {
             let memory = self.memory();
             let recent: Vec<Arc<Bones>> = memory.recent.iter().filter(|bones| bones.window < first).cloned().collect();
-            let search = Search::new(self, view, &recent, first);
+            let now = self.clock.now().as_i64();
+            let search = Search::new(now, &self.writer, view, &recent, first);
             (recent, search)
         };
         let mut shaper = Shaper::default();
@@ -289,7 +269,7 @@ impl StepCounter {
                 }
             }
             let of_part = |(at, number): &(usize, usize)| cursors[*at].bones.of_trace(*number);
-            let mut places = search.places(self, trace_id, || parts.iter().map(of_part));
+            let mut places = search.places(&self.memory().seen, trace_id, || parts.iter().map(of_part));
             if !places.is_empty() && splits.len() >= READ_BACK_MAX {
                 skipped += 1;
                 places = Places::default();
@@ -402,83 +382,6 @@ impl Cursor<'_> {
             self.at - 1
         })
     }
-}
-
-/// Where earlier spans may be, as one view and one state of memory have it.
-struct Search {
-    /// Of the hot tier, without those in memory, oldest first.
-    windows: Vec<Arc<HotWindow>>,
-    /// Those that are not in the hot tier in full, oldest first, each with when it was received.
-    blocks: Vec<(i64, Arc<BlockEntry>)>,
-    /// When the newest of them was received.
-    newest: i64,
-}
-
-impl Search {
-    fn new(counter: &StepCounter, view: &View, recent: &[Arc<Bones>], first: WindowId) -> Self {
-        let in_memory = |id: WindowId| recent.iter().any(|bones| bones.window == id);
-        let windows = view.hot.iter().filter(|window| window.id < first && !in_memory(window.id)).cloned().collect();
-        let is_hot = |id: WindowId| view.hot.binary_search_by_key(&id, |window| window.id).is_ok();
-        let is_known = |block: &&Arc<BlockEntry>| {
-            !block.windows.is_empty() && block.windows.iter().all(|id| is_hot(*id) || in_memory(*id))
-        };
-        let oldest = counter.clock.now().as_i64().saturating_sub(LATE_NANOS);
-        let own = view.manifests.get(&counter.writer).map_or(&[][..], |manifest| &manifest.blocks);
-        let blocks = own.iter().filter(|block| !is_known(block));
-        let blocks = blocks.map(|block| (block.received().as_i64(), Arc::clone(block)));
-        let blocks: Vec<_> = blocks.filter(|(received, _)| *received >= oldest).collect();
-        let newest = blocks.iter().map(|(received, _)| *received).max().unwrap_or(i64::MIN);
-        Self { windows, blocks, newest }
-    }
-
-    /// Where the trace may be that has these parts in memory, each by start.
-    fn places<'a, I: Iterator<Item = &'a [Bone]>>(
-        &self,
-        counter: &StepCounter,
-        trace_id: TraceId,
-        parts: impl Fn() -> I,
-    ) -> Places {
-        let mut places = Places::default();
-        if self.windows.is_empty() && self.blocks.is_empty() {
-            return places;
-        }
-        let (seen, forgotten): (Vec<_>, _) = {
-            let memory = counter.memory();
-            (memory.seen.windows_of(trace_id).collect(), memory.seen.forgotten())
-        };
-        // Without having seen a trace, only what was received while it was under way is asked.
-        let newest = self.newest.max(forgotten.map_or(i64::MIN, |forgotten| forgotten.until));
-        let first = parts().filter_map(|part| part.first()).map(|bone| bone.start).min().unwrap_or_default();
-        let since = match first.saturating_sub(INCOMPLETE_NANOS) > newest {
-            true => i64::MAX,
-            false if is_complete(trace_id, parts()) => first.saturating_sub(SKEW_NANOS),
-            false => first.saturating_sub(INCOMPLETE_NANOS),
-        };
-        let hash = filter::hash(trace_id);
-        for window in &self.windows {
-            let is_seen = seen.iter().any(|(first, last)| *first <= window.id && window.id <= *last);
-            let may_be = is_seen || forgotten.is_some_and(|it| window.id <= it.through && it.until >= since);
-            if may_be && window.filter().is_some_and(|filter| filter.may_have(hash)) {
-                places.windows.push(Arc::clone(window));
-            }
-        }
-        for (_, block) in self.blocks.iter().filter(|(received, _)| *received >= since) {
-            if block.trace_id_min <= trace_id && trace_id <= block.trace_id_max {
-                places.blocks.push(Arc::clone(block));
-            }
-        }
-        places
-    }
-}
-
-/// Whether a trace has a root, and each span its parent.
-fn is_complete<'a>(trace_id: TraceId, parts: impl Iterator<Item = &'a [Bone]>) -> bool {
-    let spans: Vec<Bone> = parts.flatten().copied().collect();
-    let mut ids: Vec<u64> = spans.iter().map(|bone| bone.span).collect();
-    ids.sort_unstable();
-    let is_root = |bone: &Bone| bones::is_root(trace_id, bone.parent);
-    let has_parent = |bone: &Bone| is_root(bone) || ids.binary_search(&bone.parent).is_ok();
-    spans.iter().any(is_root) && spans.iter().all(has_parent)
 }
 
 /// Counts a trace of which some spans were read back.

@@ -14,6 +14,7 @@
 mod bones;
 pub(crate) mod earlier;
 pub(crate) mod file;
+mod search;
 mod seen;
 mod shape;
 mod spread;
