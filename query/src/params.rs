@@ -35,7 +35,7 @@ impl Params {
         let Some(at) = self.given.iter().position(|(given, _)| given == name) else {
             return Ok(None);
         };
-        let (_, value) = self.given.swap_remove(at);
+        let (_, value) = self.given.remove(at);
         if self.given.iter().any(|(given, _)| given == name) {
             return Err(Problem::bad_request(format!("parameter `{name}` is given more than once")));
         }
