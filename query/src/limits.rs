@@ -39,8 +39,8 @@ pub(crate) const TRACES_AT_ONCE: usize = 8;
 /// Runs that are read in full at once for one question: each is a handful of lookups in the hot tier.
 pub(crate) const RUNS_AT_ONCE: usize = 4;
 
-/// Runs of a list that are counted: the newest. What is beyond is told, not counted.
-pub(crate) const RUNS_COUNTED_MAX: usize = 10_000;
+/// Runs of a list that are counted: the newest. What is beyond is told, not counted, as each costs a lookup.
+pub(crate) const RUNS_COUNTED_MAX: usize = 1_000;
 
 /// Backups and restores that are read in full to be each other's peers: the newest.
 pub(crate) const PEERS_MAX: usize = 5_000;

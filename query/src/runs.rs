@@ -1,15 +1,15 @@
 //! What the API asks of runs: lists with how each stands, and runs in full.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::stream::{StreamExt, TryStreamExt};
 use model::failover::FailoverFacts;
 use model::run::{Run, RunRef, RunState};
 use proto::UnixNanos;
-use store::{Reader, RunRequest, RunSummary, RunsFound, StepRequest, StepRows, StepTotals, Steps};
+use store::{Baseline, Reader, RunRequest, RunSummary, RunsFound, StepRequest, StepRows, StepTotals, Steps};
 
-use crate::limits::{BASELINES_MAX, RUNS_AT_ONCE, RUNS_COUNTED_MAX};
+use crate::limits::{BASELINES_MAX, RUNS_AT_ONCE};
 use crate::problem::Problem;
 
 /// The time that tells what is usual.
@@ -27,18 +27,32 @@ pub(crate) async fn find(
     now: UnixNanos,
     mut request: RunRequest,
 ) -> Result<(RunsFound, Arc<Baselines>), Problem> {
-    let may_be_unfinished = request.states.is_empty() || request.states.iter().any(|state| UNFINISHED.contains(state));
-    let unfinished = if may_be_unfinished {
-        let wanted = RunRequest { states: UNFINISHED.to_vec(), limit: RUNS_COUNTED_MAX, ..request.clone() };
-        reader.runs(&wanted).await?.runs
-    } else {
-        Vec::new()
-    };
-    let operations = unfinished.iter().map(|(run, _)| (run.service.as_str(), run.operation.as_str()));
-    let baselines = Arc::new(Baselines::read(reader, operations.collect(), now).await?);
+    let operations = unfinished_operations(reader, &request).await?;
+    let baselines = Arc::new(Baselines::read(reader, operations, now).await?);
     let known = Arc::clone(&baselines);
     request.baseline = Arc::new(move |service, operation, step| known.p95(service, operation, step));
     Ok((reader.runs(&request).await?, baselines))
+}
+
+/// Operations of the unfinished runs that match, at most [`BASELINES_MAX`].
+async fn unfinished_operations(reader: &Reader, request: &RunRequest) -> Result<BTreeSet<(String, String)>, Problem> {
+    let may_be_unfinished = request.states.is_empty() || request.states.iter().any(|state| UNFINISHED.contains(state));
+    if !may_be_unfinished {
+        return Ok(BTreeSet::new());
+    }
+    let seen = Arc::new(Mutex::new(BTreeSet::new()));
+    let writes = Arc::clone(&seen);
+    // Each unfinished run asks for its baseline, and with one without end none of them is stuck: nothing is read in full.
+    let baseline: Baseline = Arc::new(move |service, operation, _| {
+        let mut seen = writes.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() < BASELINES_MAX {
+            seen.insert((service.to_owned(), operation.to_owned()));
+        }
+        Some(i64::MAX)
+    });
+    reader.runs(&RunRequest { states: vec![RunState::Stuck], baseline, limit: 1, ..request.clone() }).await?;
+    let operations = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok(operations)
 }
 
 /// Runs in full. Those that were joined with others meanwhile are left out.
@@ -69,22 +83,21 @@ impl Baselines {
     /// Of operations by service and name, as the last week was.
     pub(crate) async fn read(
         reader: &Reader,
-        operations: BTreeSet<(&str, &str)>,
+        operations: BTreeSet<(String, String)>,
         now: UnixNanos,
     ) -> Result<Self, Problem> {
-        let mut of_operation = HashMap::new();
-        for (service, operation) in operations.into_iter().take(BASELINES_MAX) {
+        let read = futures::stream::iter(operations).map(async |(service, operation)| {
             let request = StepRequest {
                 start: now.saturating_add(-BASELINE_NANOS),
                 end: now,
-                service: Some(service.to_owned()),
-                operation: Some(operation.to_owned()),
+                service: Some(service.clone()),
+                operation: Some(operation.clone()),
                 rows: StepRows::Steps,
             };
             let steps = reader.steps(&request).await?;
-            of_operation.insert((service.to_owned(), operation.to_owned()), p95_by_name(&steps));
-        }
-        Ok(Self { of_operation })
+            Ok::<_, Problem>(((service, operation), p95_by_name(&steps)))
+        });
+        Ok(Self { of_operation: read.buffered(RUNS_AT_ONCE).try_collect().await? })
     }
 
     /// As [`RunSummary::state`] asks for it.

@@ -54,7 +54,7 @@ pub(crate) async fn run(
         let found = runs::one(&asked.reader, reference).await?;
         let (run, facts) = found.ok_or_else(|| unknown(reference))?;
         let main = run.main();
-        let operation = BTreeSet::from([(main.service.as_str(), main.operation.as_str())]);
+        let operation = BTreeSet::from([(main.service.clone(), main.operation.clone())]);
         let baselines = Baselines::read(&asked.reader, operation, as_of).await?;
         Ok((run, facts.is_some(), baselines))
     };

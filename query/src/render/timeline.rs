@@ -29,7 +29,7 @@ impl<'a> Timeline<'a> {
         mut entries: Vec<Entry>,
         limit: usize,
     ) -> Self {
-        entries.sort_by(|a, b| a.order().cmp(&b.order()));
+        entries.sort_by_key(Entry::order);
         let is_cut = is_cut || entries.len() > limit;
         entries.truncate(limit);
         let (start_unix_nano, end_unix_nano) = (start.into(), end.into());
