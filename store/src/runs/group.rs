@@ -33,6 +33,14 @@ impl RunTable {
         for part in before {
             left.extend(self.related(part)?);
         }
+        // Of the same span a trace may say one class at first and another later, and both make a run of the same name: that of
+        // the part that is gone goes first.
+        for key in left.clone() {
+            if self.part(&key)?.is_none() {
+                left.remove(&key);
+                self.join(state, &BTreeMap::from([(key, None)]), seen, &mut changed)?;
+            }
+        }
         // Many at once come from the cold tier; each group is joined by itself.
         while let Some(first) = left.pop_first() {
             let together = self.together(first)?;

@@ -104,7 +104,11 @@ impl RunTable {
             touched.push(key);
         }
         for (key, Kept { part: old, .. }) in known {
-            let Some(old) = old else { continue };
+            let Some(old) = old else {
+                // A crash may have come between a part's end and that of the run that was made of it.
+                touched.extend(again.then_some(key));
+                continue;
+            };
             let (at, version) = (old.last_activity.as_i64(), state.next(&*self.clock));
             batch.put_item(&Item { key: ItemKey::Part(key), version, at, body: Vec::new() }, true);
             batch.file(&key, Some(&old), None);

@@ -260,7 +260,7 @@ impl RunWorker {
         // A window that was offloaded meanwhile is not gone over again.
         state.scanner.retain(|window| view.live.iter().any(|live| live.hot.id == window));
         state.resting.retain(|_, until| *until > now);
-        self.parts.metrics.runs_waiting.set((state.waiting.len() + state.looking.len()) as i64);
+        self.parts.metrics.runs_waiting.set(state.to_look_at());
         self.parts.metrics.run_scan_seconds.observe(started.elapsed().as_secs_f64());
         Ok(due)
     }
@@ -300,7 +300,9 @@ impl RunWorker {
             state.scanner.retain(|other| other != window);
             let State { waiting, looking, .. } = &mut *state;
             let waiting = waiting.iter_mut().chain(looking).filter(|(_, waiting)| !waiting.is_noted);
-            waiting.map(|(trace, waiting)| (*trace, waiting.is_noted = true).0).collect()
+            let noted = waiting.map(|(trace, waiting)| (*trace, waiting.is_noted = true).0).collect();
+            self.parts.metrics.runs_waiting.set(state.to_look_at());
+            noted
         };
         self.parts.table.note_traces(noted.into_iter())?;
         self.parts.table.flush()
@@ -357,6 +359,11 @@ impl RunWorker {
 }
 
 impl State {
+    /// Traces in memory that wait or are being looked at.
+    fn to_look_at(&self) -> i64 {
+        (self.waiting.len() + self.looking.len()) as i64
+    }
+
     /// Whether there is room for a trace to wait in memory.
     fn wait(&mut self, trace: TraceId, waiting: Waiting) -> bool {
         if self.waiting.len() >= WAITING_MAX && !self.waiting.contains_key(&trace) {
