@@ -2,12 +2,12 @@
 # ARGS goes to the command that is run last: make run ARGS='--cold s3://bucket/prefix'.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test sim bench fuzz fmt lint ui
+.PHONY: help run test sim accuracy bench fuzz fmt lint ui
 
 ARGS ?=
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## install what is missing, build, run the server with a demo load; ARGS go to `spanhold serve`
 	@scripts/setup.sh
@@ -21,6 +21,10 @@ test: ## install what is missing and run everything that CI runs
 sim: ## run the store's simulation for long: ARGS='--steps 1000000', or one seed again: ARGS='--seed 7'
 	@scripts/setup.sh
 	@scripts/sim.sh $(ARGS)
+
+accuracy: ## hold reports of a month against what really happened, and print how right they are
+	@scripts/setup.sh
+	@scripts/accuracy.sh
 
 bench: ## measure the server end to end; ARGS go to the load run
 	@scripts/setup.sh

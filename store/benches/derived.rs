@@ -78,7 +78,7 @@ fn failover(trace: u64, start: i64) -> Vec<Span> {
     let mut root = span(trace, 1, 0, "Failover", start, 60 * SECOND);
     root.attributes = vec![
         text("dbaas.operation.class", "failover"),
-        text("dbaas.failover.trigger", if trace % 4 == 0 { "unplanned" } else { "planned" }),
+        text("dbaas.failover.trigger", if trace.is_multiple_of(4) { "unplanned" } else { "planned" }),
         text("dbaas.instance.id", &format!("db-{}", trace % 1_000)),
         text("cloud.region", ["eu-1", "us-1", "ap-1", "sa-1"][trace as usize % 4]),
     ];

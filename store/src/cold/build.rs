@@ -118,7 +118,7 @@ impl<'a> TextColumns<'a> {
         let mut distinct = Vec::new();
         let keys: Vec<i32> = texts.map(|text| self.key(text, &mut distinct)).collect();
         let rows = keys.len();
-        self.column(keys, None, distinct, rows)
+        self.column(keys, None, &distinct, rows)
     }
 
     /// A column with a text in some rows.
@@ -129,7 +129,7 @@ impl<'a> TextColumns<'a> {
             keys[row] = self.key(spread.values[row], &mut distinct);
         }
         let present = keys.len() - spread.valid.null_count();
-        self.column(keys, Some(spread.valid.clone()), distinct, present)
+        self.column(keys, Some(spread.valid.clone()), &distinct, present)
     }
 
     fn key(&mut self, text: TextId, distinct: &mut Vec<TextId>) -> i32 {
@@ -145,10 +145,10 @@ impl<'a> TextColumns<'a> {
         &mut self,
         keys: Vec<i32>,
         valid: Option<NullBuffer>,
-        distinct: Vec<TextId>,
+        distinct: &[TextId],
         present: usize,
     ) -> Result<TextColumn, ArrowError> {
-        for text in &distinct {
+        for text in distinct {
             self.position[*text as usize] = u32::MAX;
         }
         let keys = Int32Array::try_new(keys.into(), valid)?;

@@ -61,7 +61,7 @@ pub(crate) fn encode(window: &Columns, order: &Order, sieve: &mut dyn Sieve) -> 
         Some(stays) => filter_record_batch(&batch, &stays)?,
         None => batch,
     };
-    let mut writer = BlockWriter::new(batch.schema(), &plain, Effort::Offload)?;
+    let mut writer = BlockWriter::new(batch.schema_ref(), &plain, Effort::Offload)?;
     for offset in (0..batch.num_rows()).step_by(schema::ROW_GROUP_ROWS) {
         writer.write(&batch.slice(offset, schema::ROW_GROUP_ROWS.min(batch.num_rows() - offset)))?;
     }

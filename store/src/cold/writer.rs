@@ -81,7 +81,7 @@ enum Chunk {
 
 impl BlockWriter {
     /// With the columns of [`schema`] and any of attributes. `plain` names text columns that no dictionary suits.
-    pub(crate) fn new(columns: SchemaRef, plain: &[String], effort: Effort) -> Result<Self, Error> {
+    pub(crate) fn new(columns: &SchemaRef, plain: &[String], effort: Effort) -> Result<Self, Error> {
         let properties = Arc::new(schema::writer_properties(plain, effort));
         let is_other = |data_type: &DataType| !matches!(data_type, DataType::Dictionary(..));
         let others: Vec<_> =
@@ -90,7 +90,7 @@ impl BlockWriter {
         // Column writers are made after a file's schema. Nothing is written to this one.
         let nowhere = file_writer(std::io::sink(), &others, &properties)?;
         Ok(Self {
-            writer: file_writer(Vec::new(), &columns, &properties)?,
+            writer: file_writer(Vec::new(), columns, &properties)?,
             texts: TextChunks::new(schema::zstd_level(effort))?,
             others: ArrowRowGroupWriterFactory::new(&nowhere, others),
             taken: 0,
