@@ -13,6 +13,6 @@ server=$SERVER_PID
 # Days of operations, failovers and runs, some of them under way. Nothing is wrong with its spans but what a page has to show.
 "$SPANHOLD" demo --profile ctl --from -3d --instances 100 --failovers-per-day 40 --thin 10000 \
     --pathologies pending-spans,links,retries --endpoint "http://$OTLP_GRPC" --http-endpoint "http://$OTLP_HTTP"
-export SPANHOLD_URL=http://$HTTP
+export SPANHOLD_URL=http://$HTTP SPANHOLD_OTLP_URL=http://$OTLP_HTTP
 cd "$ROOT/ui"
 npm run --silent e2e

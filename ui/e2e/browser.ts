@@ -35,6 +35,19 @@ export async function api<T>(path: string): Promise<T> {
   return (await response.json()) as T;
 }
 
+/** Sends spans, in OTLP's JSON, as the service `control-plane`. Resolves when the server has answered for them. */
+export async function send(spans: object[]): Promise<void> {
+  const url = process.env['SPANHOLD_OTLP_URL'];
+  if (!url) throw new Error('set SPANHOLD_OTLP_URL to where that server takes OTLP over HTTP, e.g. http://127.0.0.1:4318');
+  const resource = { attributes: [{ key: 'service.name', value: { stringValue: 'control-plane' } }] };
+  const response = await fetch(new URL('/v1/traces', url), {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ resourceSpans: [{ resource, scopeSpans: [{ spans }] }] }),
+  });
+  if (!response.ok) throw new Error(`spans were refused: ${response.status} ${await response.text()}`);
+}
+
 /** A text with its narrow spaces made plain, and every run of blanks one space. */
 export function plain(text: string | null | undefined): string {
   return (text ?? '').replace(/[\s\u2009\u202f]+/g, ' ').trim();
