@@ -6,4 +6,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 for arrangement in whole scattered; do
     step "Load run, arrangement $arrangement" cargo bench --quiet --profile release --bench load -- --arrangement "$arrangement" "$@"
 done
-step "Trace by id among 1,000 blocks" cargo bench --quiet --profile release --bench blocks
+SPANHOLD_DERIVE_OPERATIONS=false step 'Load run, whole, without runs and steps' \
+    cargo bench --quiet --profile release --bench load -- --arrangement whole "$@"
+step 'Trace by id among 1,000 blocks' cargo bench --quiet --profile release --bench blocks
+# With the features of the whole workspace, or else half of it is built anew.
+step 'Reports over months' cargo bench --quiet --profile release --workspace --bench derived

@@ -57,6 +57,8 @@ struct Inner {
 
 /// What receiving needs of the store. Tests put a recorder in its place.
 pub(crate) trait Append: Send + Sync + 'static {
+    /// See [`Writer::prepare`].
+    fn prepare(&self, request: CheckedRequest) -> Result<PreparedRequest, Error>;
     /// See [`Writer::append`].
     fn append(&self, request: PreparedRequest) -> BoxFuture<'_, Result<(), Error>>;
     /// See [`Writer::admit`].
@@ -66,6 +68,10 @@ pub(crate) trait Append: Send + Sync + 'static {
 }
 
 impl Append for Writer {
+    fn prepare(&self, request: CheckedRequest) -> Result<PreparedRequest, Error> {
+        Self::prepare(self, request)
+    }
+
     fn append(&self, request: PreparedRequest) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(Self::append(self, request))
     }
@@ -274,7 +280,7 @@ impl Work {
         let started = Instant::now();
         let (request, rejections) = check(protobuf).map_err(|error| Refusal::Undecodable(error.to_string()))?;
         inner.store.admit_request(&request, inner.gate.pressure()).map_err(|error| inner.refuse(&error))?;
-        let request = PreparedRequest::new(request).map_err(|error| inner.refuse(&error))?;
+        let request = inner.store.prepare(request).map_err(|error| inner.refuse(&error))?;
         inner.metrics.count_prepared(started.elapsed());
         Ok(Checked { request, rejections, permit })
     }

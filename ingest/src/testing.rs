@@ -63,6 +63,10 @@ impl Recorder {
 }
 
 impl Append for Recorder {
+    fn prepare(&self, request: CheckedRequest) -> Result<PreparedRequest, Error> {
+        PreparedRequest::new(request)
+    }
+
     fn append(&self, request: PreparedRequest) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
             let mut state = self.state.lock().expect("lock");

@@ -153,6 +153,7 @@ fn validate(options: ServeOptions) -> Result<Config, ConfigError> {
         hot_bytes_max,
         rollup_minute_retention,
         rollup_hour_retention,
+        derive_operations,
         run_retention,
         step_minute_retention,
         step_hour_retention,
@@ -182,6 +183,7 @@ fn validate(options: ServeOptions) -> Result<Config, ConfigError> {
     set(&mut store.operations, operations);
     set(&mut store.rollup_minute_retention, rollup_minute_retention.map(Into::into));
     set(&mut store.rollup_hour_retention, rollup_hour_retention.map(Into::into));
+    set(&mut store.derive_operations, derive_operations);
     set(&mut store.run_retention, run_retention.map(Into::into));
     set(&mut store.step_minute_retention, step_minute_retention.map(Into::into));
     set(&mut store.step_hour_retention, step_hour_retention.map(Into::into));

@@ -72,6 +72,9 @@ pub struct ServeOptions {
     /// How long counts and latencies are kept by the hour; by the day from then on.
     #[arg(long, env = "SPANHOLD_ROLLUP_HOUR_RETENTION", value_name = "DURATION")]
     pub rollup_hour_retention: Option<Span>,
+    /// Whether runs and the steps of operations are derived from spans [default: true].
+    #[arg(long, env = "SPANHOLD_DERIVE_OPERATIONS", value_name = "BOOL")]
+    pub derive_operations: Option<bool>,
     /// How long runs are kept, after their last activity.
     #[arg(long, env = "SPANHOLD_RUN_RETENTION", value_name = "DURATION")]
     pub run_retention: Option<Span>,
@@ -136,6 +139,7 @@ impl ServeOptions {
             hot_bytes_max: self.hot_bytes_max.or(file.hot_bytes_max),
             rollup_minute_retention: self.rollup_minute_retention.or(file.rollup_minute_retention),
             rollup_hour_retention: self.rollup_hour_retention.or(file.rollup_hour_retention),
+            derive_operations: self.derive_operations.or(file.derive_operations),
             run_retention: self.run_retention.or(file.run_retention),
             step_minute_retention: self.step_minute_retention.or(file.step_minute_retention),
             step_hour_retention: self.step_hour_retention.or(file.step_hour_retention),

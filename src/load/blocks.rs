@@ -73,7 +73,7 @@ pub async fn run_blocks(options: &BlocksOptions, progress: &mut impl Write) -> R
         lookup_count: options.lookups,
     });
     let data_dir = server::DataDir::new()?;
-    let each_is_a_window = ["--window-spans-max", "1", "--merge-inputs-min", "1000000", "--windows-waiting-max", "8"];
+    let each_is_a_window = ["--window-spans-max", "1", "--merge-inputs-min", "1000000"];
     let server = Server::start_with(&binary, data_dir.path(), Retention::ColdOnly, &each_is_a_window).await?;
     say(format!("sending {} requests, each a window", workload.requests.len()))?;
     client::send(&server.otlp_grpc, &workload.requests, 1).await?;

@@ -34,7 +34,7 @@ pub fn manifest(json: &[u8]) -> Result<Manifest, Error> {
 /// # Errors
 /// When there is no memory for the compression.
 pub fn pack_batch(request: &CheckedRequest) -> Result<Vec<u8>, Error> {
-    value::encode(request.bytes())
+    Ok(value::encode(request.bytes(), None)?.value)
 }
 
 /// The request of a batch of the hot tier.
@@ -42,7 +42,7 @@ pub fn pack_batch(request: &CheckedRequest) -> Result<Vec<u8>, Error> {
 /// # Errors
 /// When it is damaged.
 pub fn unpack_batch(value: &[u8]) -> Result<Vec<u8>, Error> {
-    value::decode(value)
+    value::decode(value, |_| Err(Error::Block("there are no dictionaries".to_owned())))
 }
 
 /// The spans of one trace in a request, in the form and order in which [`Block::read`] gives them.

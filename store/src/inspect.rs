@@ -102,7 +102,7 @@ impl Inspector {
         let view = self.shared.views.load();
         let open = view.live.last().map(|live| live.hot.id);
         let facts = |hot: &Arc<crate::hot::HotWindow>| {
-            let (id, bytes) = (hot.id, hot.db.window_bytes(hot.id));
+            let (id, bytes) = (hot.id, hot.logged_bytes());
             match view.live.iter().find(|live| live.hot.id == id) {
                 Some(live) => {
                     let columns = live.read();

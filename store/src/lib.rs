@@ -46,6 +46,7 @@ mod prepare;
 pub mod pressure;
 mod progress;
 pub mod read;
+mod recover;
 mod retention;
 mod rollup;
 mod runs;

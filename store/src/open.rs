@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use object_store::ObjectStore;
 use prometheus_client::registry::Registry;
+use proto::UnixNanos;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::{Notify, oneshot};
 
@@ -20,18 +21,20 @@ use crate::disk::DiskWatch;
 use crate::health::Health;
 use crate::hot::commit::{Committed, Committer, OpenWindow, build_columns};
 use crate::hot::db::WindowId;
-use crate::hot::{HotDb, HotWindow, SpilledWindow, index};
+use crate::hot::dictionary::Dictionaries;
+use crate::hot::{Group, HotDb, HotWindow};
 use crate::manifest::editor::LOCAL_MANIFEST;
 use crate::manifest::{Editor, EditorParts, Manifest, ManifestStore, Manifests, keep_newest};
 use crate::merge::{Merger, MergerParts, Orphans};
 use crate::metered::Metered;
 use crate::metrics::Metrics;
+use crate::offload::Offloader;
 use crate::offload::retire::Retirer;
 use crate::offload::spill::Spiller;
-use crate::offload::{self, Offloader};
 use crate::points::{NoProbe, Probe};
 use crate::pressure::{Gauges, Priorities};
 use crate::progress::Progress;
+use crate::recover::Recovered;
 use crate::retention::Retention;
 use crate::rollup::compactor::Compactor;
 use crate::rollup::plan::Kept;
@@ -109,21 +112,20 @@ impl Store {
         let metrics = Metrics::default();
         let mut components = components;
         components.objects = Metered::over(components.objects, metrics.clone());
-        let (db, window_ids) = HotDb::open(&settings.hot_dir)?;
+        let (db, groups) = HotDb::open(&settings.hot_dir)?;
         let writer_id = writer_id(&db)?;
         let epoch = next_epoch(&db)?;
         let manifests = ManifestStore::new(Arc::clone(&components.objects), writer_id.clone());
         let (known, manifest_is_loaded) = load_manifests(&manifests, &db, &writer_id).await?;
         let manifest = known.get(&writer_id).cloned().unwrap_or_else(|| Arc::new(Manifest::empty(writer_id.clone())));
 
-        let recovered = recover(&db, &window_ids, &manifest, &*components.clock, &settings)?;
-        let last = window_ids.last().copied().unwrap_or_default().max(manifest.offloaded_through);
-        let open = open_window(&db, last + 1, settings.window_spans_max)?;
+        let recovered = Recovered::read(&db, &groups, &manifest, &*components.clock, &settings)?;
+        let last = recovered.last.max(manifest.offloaded_through);
+        let open = open_window(&db, last + 1, &settings, components.clock.now())?;
         let waiting = recovered.waiting();
         metrics.windows_waiting.set(waiting.len() as i64);
         let gauges = Gauges::new();
         for window in &waiting {
-            window.grow(db.window_bytes(window.id));
             gauges.add_waiting(window.logged_bytes());
         }
         let offloaded: Vec<Arc<HotWindow>> =
@@ -167,6 +169,7 @@ impl Store {
         let committer = Committer {
             db: Arc::clone(&db),
             settings: settings.clone(),
+            clock: Arc::clone(&components.clock),
             views: Arc::clone(&views),
             health: health.clone(),
             metrics: metrics.clone(),
@@ -237,7 +240,6 @@ impl Store {
             orphans,
         };
         let retirer = Arc::new(Retirer {
-            db: Arc::clone(&db),
             views: Arc::clone(&views),
             clock: Arc::clone(&components.clock),
             settings: settings.clone(),
@@ -253,7 +255,6 @@ impl Store {
         });
         disk.look();
         let offloader = Offloader {
-            db: Arc::clone(&db),
             objects: Arc::clone(&components.objects),
             indexes: Arc::clone(&indexes),
             editor: Arc::clone(&editor),
@@ -275,6 +276,7 @@ impl Store {
             merges: Arc::clone(&merges),
         };
         let rules = settings.operations.clone();
+        let derives = settings.derive_operations;
         let writer = Writer::new(Shared {
             batches: std::sync::Mutex::new(Some(batches)),
             budget: budget.clone(),
@@ -283,6 +285,7 @@ impl Store {
             settings,
             gauges: Arc::clone(&gauges),
             priorities: Priorities::default(),
+            dictionaries: Dictionaries::default(),
         });
         let reader = Reader::new(read::Shared {
             views: Arc::clone(&views),
@@ -298,9 +301,16 @@ impl Store {
             clock,
             metrics: metrics.clone(),
         });
+        let followed = reader.clone();
+        let follower = Arc::clone(&run_worker);
+        let following = tokio::spawn(async move {
+            if derives {
+                follower.run(followed).await;
+            }
+        });
         Ok(Self {
             writer,
-            reader: reader.clone(),
+            reader,
             deleter,
             retention,
             hot: Arc::clone(&db),
@@ -322,7 +332,7 @@ impl Store {
                 tokio::spawn(retirer.run()),
                 tokio::spawn(compactor.run(offloaded)),
             ],
-            following: tokio::spawn(Arc::clone(&run_worker).run(reader)),
+            following,
             run_worker,
             background,
         })
@@ -488,71 +498,7 @@ fn local_manifest(db: &HotDb) -> Result<Option<Arc<Manifest>>, Error> {
         .map_err(|error| Error::Corrupt { what: "the local copy of the manifest".to_owned(), why: error.to_string() })
 }
 
-#[derive(Default)]
-struct Recovered {
-    live: Vec<Arc<LiveWindow>>,
-    spilled: Vec<Arc<SpilledWindow>>,
-    hot: Vec<Arc<HotWindow>>,
-}
-
-impl Recovered {
-    /// Windows that are in no block, oldest first.
-    fn waiting(&self) -> Vec<Arc<HotWindow>> {
-        let live = self.live.iter().map(|live| &live.hot);
-        let mut waiting: Vec<_> = live.chain(self.spilled.iter().map(|spilled| &spilled.hot)).cloned().collect();
-        waiting.sort_by_key(|window| window.id);
-        waiting
-    }
-}
-
-/// Sorts out the windows found on disk: those that the manifest covers stay for trace-by-id until they are retired, the
-/// others wait to be offloaded, as before: a few as columns in memory, the rest on disk only. Empty ones go.
-fn recover(
-    db: &Arc<HotDb>,
-    window_ids: &[WindowId],
-    manifest: &Manifest,
-    clock: &dyn Clock,
-    settings: &Settings,
-) -> Result<Recovered, Error> {
-    let mut recovered = Recovered::default();
-    for id in window_ids {
-        let hot = HotWindow::new(Arc::clone(db), *id);
-        if *id <= manifest.offloaded_through {
-            match index::read_filter(&hot)? {
-                Some(filter) => {
-                    hot.set_filter(filter);
-                    hot.set_offloaded(clock.now());
-                    recovered.hot.push(hot);
-                }
-                // Written before windows had an index of this kind. The manifest covers it.
-                None => hot.retire(),
-            }
-            continue;
-        }
-        if let Some(spilled) = SpilledWindow::read(&hot)? {
-            recovered.spilled.push(Arc::new(spilled));
-            recovered.hot.push(hot);
-            continue;
-        }
-        let live = offload::rebuild(&hot)?;
-        let spans = live.read().len();
-        if spans == 0 {
-            hot.retire();
-            continue;
-        }
-        tracing::info!(window = id, spans, "recovered a window");
-        if recovered.live.len() >= settings.windows_in_memory_max {
-            let spilled = SpilledWindow::write(&hot, &live.read())?;
-            recovered.spilled.push(Arc::new(spilled));
-        } else {
-            recovered.live.push(live);
-        }
-        recovered.hot.push(hot);
-    }
-    Ok(recovered)
-}
-
-fn open_window(db: &Arc<HotDb>, id: WindowId, spans: u64) -> Result<Arc<LiveWindow>, Error> {
-    db.create_window(id)?;
-    Ok(LiveWindow::new(HotWindow::new(Arc::clone(db), id), spans))
+fn open_window(db: &Arc<HotDb>, id: WindowId, settings: &Settings, now: UnixNanos) -> Result<Arc<LiveWindow>, Error> {
+    let group = Group::create(db, id, now)?;
+    Ok(LiveWindow::new(HotWindow::new(group, id), settings.window_spans_max))
 }

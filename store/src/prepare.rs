@@ -3,10 +3,13 @@
 //!
 //! Takes CPU time and does not wait: about a quarter of a millisecond for a thousand spans. The caller chooses the thread.
 
+use std::sync::Arc;
+
 use proto::{CheckedRequest, split};
 
 use crate::Error;
-use crate::hot::value;
+use crate::hot::dictionary::{Dictionaries, Dictionary};
+use crate::hot::value::{self, Encoded};
 
 /// Bytes of OTLP in one batch, about: small enough that a trace by id decompresses little, large enough that zstd finds
 /// what repeats.
@@ -26,24 +29,34 @@ pub struct PreparedRequest {
 #[derive(Debug)]
 pub(crate) struct Piece {
     pub(crate) value: Vec<u8>,
+    /// What it is read with.
+    pub(crate) dictionary: Option<Arc<Dictionary>>,
     /// Spans in it.
     pub(crate) spans: u32,
 }
 
 impl PreparedRequest {
-    /// Cuts and compresses a request.
+    /// Cuts and compresses a request by itself; [`crate::Writer::prepare`] makes it smaller.
     ///
     /// # Errors
     /// When there is no memory for the compression.
     pub fn new(request: CheckedRequest) -> Result<Self, Error> {
+        Self::with(request, None)
+    }
+
+    pub(crate) fn with(request: CheckedRequest, dictionaries: Option<&Dictionaries>) -> Result<Self, Error> {
+        let piece = |bytes: &[u8], spans: usize| {
+            let Encoded { value, dictionary } = value::encode(bytes, dictionaries)?;
+            Ok(Piece { value, dictionary, spans: spans as u32 })
+        };
         let bytes = request.bytes();
         let mut pieces = Vec::new();
         if bytes.len() <= WHOLE_BYTES_MAX {
-            pieces.push(Piece { value: value::encode(bytes)?, spans: request.span_count() as u32 });
+            pieces.push(piece(bytes, request.span_count())?);
         } else {
             let mut failure = None;
-            split::split(bytes, BATCH_BYTES, |piece, spans| match value::encode(piece) {
-                Ok(value) => pieces.push(Piece { value, spans: spans as u32 }),
+            split::split(bytes, BATCH_BYTES, |bytes, spans| match piece(bytes, spans) {
+                Ok(piece) => pieces.push(piece),
                 Err(error) => failure = Some(error),
             });
             if let Some(error) = failure {

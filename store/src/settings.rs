@@ -17,9 +17,9 @@ pub struct Settings {
     pub window_spans_max: u64,
     /// A window is sealed at this many bytes of OTLP before compression.
     pub window_bytes_max: u64,
-    /// Sealed windows that may wait for the object store, wherever they wait, before appends are refused. Each has a column
-    /// family. While more than `windows_in_memory_max` wait, windows are sealed when they are full, not when they are old,
-    /// so that time alone does not fill this.
+    /// Sealed windows that may wait for the object store, wherever they wait, before appends are refused. Each keeps a filter of
+    /// its traces in memory. While more than `windows_in_memory_max` wait, windows are sealed when they are full, not when they
+    /// are old, so that time alone does not fill this.
     pub windows_waiting_max: usize,
     /// Sealed windows that wait in memory, up to `window_spans_max` spans each. With as many, answers wait up to a second for
     /// the next offload; if there is none, further windows wait on disk only, where they are found by trace id as fast and
@@ -27,7 +27,8 @@ pub struct Settings {
     pub windows_in_memory_max: usize,
     /// OTLP bytes accepted and not yet turned into columns before appends are refused.
     pub in_flight_bytes_max: u64,
-    /// How long offloaded windows stay in the hot tier, so that recent traces need no object-store request.
+    /// How long offloaded windows stay in the hot tier, so that recent traces need no object-store request; up to a sixteenth
+    /// longer, for they leave some at a time.
     pub hot_retention: Duration,
     /// Bytes of windows in the hot tier. Offloaded windows leave when there are more, the oldest first; when those that wait
     /// come to more by themselves, appends are refused. As much as may wait in memory may always wait.
@@ -45,6 +46,8 @@ pub struct Settings {
     pub rollup_hour_retention: Duration,
     /// What operations are, which of them have runs, and what their parts are called.
     pub operations: Rules,
+    /// Whether runs and the steps of operations are derived. Without, spans are received, kept, searched and counted all the same.
+    pub derive_operations: bool,
     /// How long runs are kept, after their last activity: a year and a month, to compare with the year before.
     pub run_retention: Duration,
     /// How long the steps of operations are kept by the minute: an operation has dozens of steps, so shorter than their counts.
@@ -79,7 +82,7 @@ impl Settings {
             window_age_max: Duration::from_secs(60),
             window_spans_max: 100_000,
             window_bytes_max: 32 << 20,
-            windows_waiting_max: 250,
+            windows_waiting_max: 500,
             windows_in_memory_max: 2,
             in_flight_bytes_max: 32 << 20,
             hot_retention: Duration::from_secs(3600),
@@ -90,6 +93,7 @@ impl Settings {
             rollup_minute_retention: Duration::from_secs(48 * 3600),
             rollup_hour_retention: Duration::from_secs(90 * 86_400),
             operations: Rules::default(),
+            derive_operations: true,
             run_retention: Duration::from_secs(400 * 86_400),
             step_minute_retention: Duration::from_secs(12 * 3600),
             step_hour_retention: Duration::from_secs(14 * 86_400),

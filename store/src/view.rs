@@ -1,7 +1,7 @@
 //! What exists at one instant, over all tiers, as one value: a reader that holds it sees every span where it was then.
 //!
 //! A window leaves `live` in the same step in which its block enters `manifests`, so no reader finds it in both or in
-//! neither. A retired window's column family stays until the last view that names it is gone.
+//! neither. Retired windows can be read until the last view that names them is gone.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use crate::budget::Budget;
 use crate::health::Health;
 use crate::hot::commit::Append;
+use crate::hot::dictionary::Dictionaries;
 use crate::prepare::PreparedRequest;
 use crate::pressure::{Gauges, Overload, Pressure, Priorities};
 use crate::view::Views;
@@ -30,11 +31,21 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) priorities: Priorities,
+    /// Of what was prepared.
+    pub(crate) dictionaries: Dictionaries,
 }
 
 impl Writer {
     pub(crate) fn new(shared: Shared) -> Self {
         Self { shared: Arc::new(shared) }
+    }
+
+    /// Cuts and compresses a request, with what was prepared before it in mind.
+    ///
+    /// # Errors
+    /// When there is no memory for the compression.
+    pub fn prepare(&self, request: CheckedRequest) -> Result<PreparedRequest, Error> {
+        PreparedRequest::with(request, Some(&self.shared.dictionaries))
     }
 
     /// Keeps the spans of one export request. When this returns `Ok` they are synced to disk, and every question that is

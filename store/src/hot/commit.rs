@@ -12,8 +12,9 @@ use tokio::sync::oneshot;
 
 use super::db::WindowId;
 use super::keys::BatchNumber;
-use super::{HotDb, HotWindow, keys};
+use super::{Group, HotDb, HotWindow, keys};
 use crate::budget::Permit;
+use crate::clock::Clock;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::offload::spill::Spiller;
@@ -54,6 +55,7 @@ pub(crate) enum Committed {
 pub(crate) struct Committer {
     pub(crate) db: Arc<HotDb>,
     pub(crate) settings: Settings,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) views: Arc<Views>,
     pub(crate) health: Health,
     pub(crate) metrics: Metrics,
@@ -134,13 +136,17 @@ impl Committer {
     }
 
     fn write(&self, group: &[Append]) -> Result<(), Error> {
-        let family = self.db.window(self.window.live.hot.id)?;
+        let hot = &self.window.live.hot;
+        let family = hot.group.family()?;
         let mut batch = WriteBatch::default();
         let pieces = group.iter().flat_map(|append| append.request.pieces());
+        let dictionaries = pieces.clone().filter_map(|piece| piece.dictionary.as_deref());
+        let added = hot.group.add_dictionaries(dictionaries, &mut batch)?;
         for (number, piece) in (self.window.batches..).zip(pieces) {
-            batch.put_cf(&family, keys::batch(number), &piece.value);
+            batch.put_cf(&family, keys::batch(hot.id, number), &piece.value);
         }
         self.db.write_synced(batch)?;
+        hot.group.has(added);
         self.probe.reached(Point::BatchesSynced);
         self.metrics.commits.inc();
         Ok(())
@@ -200,8 +206,7 @@ impl Committer {
         self.wait_for_offload();
         let id = self.next_window;
         self.next_window += 1;
-        self.db.create_window(id)?;
-        let live = LiveWindow::new(HotWindow::new(Arc::clone(&self.db), id), self.settings.window_spans_max);
+        let live = LiveWindow::new(HotWindow::new(self.group_of(id)?, id), self.settings.window_spans_max);
         let sealed = std::mem::replace(&mut self.window, OpenWindow::new(Arc::clone(&live)));
         self.views.change(|view| {
             view.hot.push(Arc::clone(&live.hot));
@@ -213,6 +218,15 @@ impl Committer {
         // The receiver ends after this thread.
         let _ = self.next.send(Committed::Sealed(sealed.live));
         Ok(())
+    }
+
+    /// The group of the window after the open one.
+    fn group_of(&self, next: WindowId) -> Result<Arc<Group>, Error> {
+        let (group, now) = (&self.window.live.hot.group, self.clock.now());
+        if group.is_full(&self.settings, now, self.is_behind()) {
+            return Group::create(&self.db, next, now);
+        }
+        Ok(Arc::clone(group))
     }
 
     fn fail(&self, error: &Error) {

@@ -5,12 +5,18 @@ use std::sync::Arc;
 
 use rocksdb::{
     BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DBWithThreadMode, MultiThreaded, Options,
-    WriteBatch, WriteOptions,
+    Range, WriteBatch, WriteOptions,
 };
+use zstd::zstd_safe::DDict;
 
+use super::dictionary::{self, DictionaryId};
+use super::{corrupt, keys};
 use crate::Error;
 
 pub(crate) type Rocks = DBWithThreadMode<MultiThreaded>;
+
+/// A column family, held open.
+pub(crate) type Family<'a> = Arc<BoundColumnFamily<'a>>;
 
 /// Names a window for good: never used again, not even after the window is gone.
 pub(crate) type WindowId = u64;
@@ -21,6 +27,12 @@ const BLOCK_INDEXES: &str = "block-indexes";
 /// Column family of runs, see [`crate::runs`].
 const RUNS: &str = "runs";
 
+/// What the names of groups of windows begin with.
+const GROUP: &str = "windows-";
+
+/// What the column families began with that held one window each.
+const UNGROUPED: &str = "window-";
+
 /// Key of what is written to see whether it can be.
 const WRITABLE: &str = "writable";
 
@@ -30,20 +42,25 @@ const BLOCK_CACHE_BYTES: usize = 16 << 20;
 /// RocksDB reserves this much for its own list of files at a time; its default is 4 MB.
 const MANIFEST_BYTES: usize = 64 << 10;
 
-/// One window's memtable: two of them hold a whole window of the default size.
+/// What windows have in memory: two of them hold a whole window of the default size.
 const MEMTABLE_BYTES: usize = 8 << 20;
 
-/// Files open at once; a window has one or two.
+/// Dictionaries that are ready to read batches, some 100 kB each.
+const DECODERS_MAX: usize = 64;
+
+/// Files open at once; a window has two or three.
 const OPEN_FILES_MAX: i32 = 256;
 
 /// The opened database.
 pub(crate) struct HotDb {
     rocks: Rocks,
     cache: Cache,
+    /// By group and id.
+    decoders: quick_cache::sync::Cache<(WindowId, DictionaryId), Arc<DDict<'static>>>,
 }
 
 impl HotDb {
-    /// Opens or creates the database in `dir`, with the ids of the windows found there, oldest first.
+    /// Opens or creates the database in `dir`; says which groups of windows are there, oldest first.
     pub(crate) fn open(dir: &Path) -> Result<(Arc<Self>, Vec<WindowId>), Error> {
         std::fs::create_dir_all(dir)
             .map_err(|error| Error::io(format!("creating the hot tier's folder {}", dir.display()), &error))?;
@@ -63,18 +80,26 @@ impl HotDb {
                 names.push(always.to_owned());
             }
         }
-        let mut windows: Vec<WindowId> = names.iter().filter_map(|name| parse_window_name(name)).collect();
-        windows.sort_unstable();
+        if names.iter().any(|name| name.starts_with(UNGROUPED)) {
+            return Err(Error::Corrupt {
+                what: format!("the hot tier in {}", dir.display()),
+                why:
+                    "a version before 2026-11-30 wrote it: let that version offload everything, then remove the folder"
+                        .to_owned(),
+            });
+        }
+        let mut groups: Vec<WindowId> = names.iter().filter_map(|name| parse_group_name(name)).collect();
+        groups.sort_unstable();
         let families = names.into_iter().map(|name| {
-            let options = match parse_window_name(&name) {
-                Some(_) => window_options(&cache),
+            let options = match parse_group_name(&name) {
+                Some(_) => group_options(&cache),
                 None if name == RUNS => runs_options(&cache),
                 None => small_options(&cache),
             };
             ColumnFamilyDescriptor::new(name, options)
         });
         let rocks = Rocks::open_cf_descriptors(&options, dir, families)?;
-        Ok((Arc::new(Self { rocks, cache }), windows))
+        Ok((Arc::new(Self { rocks, cache, decoders: quick_cache::sync::Cache::new(DECODERS_MAX) }), groups))
     }
 
     /// A value that belongs to no window.
@@ -92,7 +117,7 @@ impl HotDb {
     }
 
     /// The column family of runs.
-    pub(crate) fn runs(&self) -> Result<Arc<BoundColumnFamily<'_>>, Error> {
+    pub(crate) fn runs(&self) -> Result<Family<'_>, Error> {
         self.family(RUNS)
     }
 
@@ -137,24 +162,47 @@ impl HotDb {
         Ok(keys)
     }
 
-    /// Makes room for a window.
-    pub(crate) fn create_window(&self, id: WindowId) -> Result<(), Error> {
-        Ok(self.rocks.create_cf(window_name(id), &window_options(&self.cache))?)
+    /// Makes room for a group of windows.
+    pub(crate) fn create_group(&self, first: WindowId) -> Result<(), Error> {
+        Ok(self.rocks.create_cf(group_name(first), &group_options(&self.cache))?)
     }
 
-    /// Removes a window and all its files. Readers that hold its column family keep reading until they let go.
-    pub(crate) fn drop_window(&self, id: WindowId) -> Result<(), Error> {
-        Ok(self.rocks.drop_cf(&window_name(id))?)
+    /// Removes a group and all its files. Readers that hold its column family keep reading until they let go.
+    pub(crate) fn drop_group(&self, first: WindowId) -> Result<(), Error> {
+        Ok(self.rocks.drop_cf(&group_name(first))?)
     }
 
-    /// Writes a sealed window's memtable to its file, so that its part of the log can go.
-    pub(crate) fn flush_window(&self, id: WindowId) -> Result<(), Error> {
-        Ok(self.rocks.flush_cf(&self.window(id)?)?)
+    /// The column family of a group.
+    pub(crate) fn group(&self, first: WindowId) -> Result<Family<'_>, Error> {
+        self.family(&group_name(first))
     }
 
-    /// The column family of a window.
-    pub(crate) fn window(&self, id: WindowId) -> Result<Arc<BoundColumnFamily<'_>>, Error> {
-        self.family(&window_name(id))
+    /// Writes what a group has in memory to a file, so that its part of the log can go.
+    pub(crate) fn flush_group(&self, first: WindowId) -> Result<(), Error> {
+        Ok(self.rocks.flush_cf(&self.group(first)?)?)
+    }
+
+    /// A dictionary of a group.
+    pub(crate) fn decoder(&self, group: WindowId, id: DictionaryId) -> Result<Arc<DDict<'static>>, Error> {
+        self.decoders.get_or_insert_with(&(group, id), || {
+            let packed = self.rocks.get_pinned_cf(&self.group(group)?, keys::dictionary(id))?;
+            let packed = packed.ok_or_else(|| corrupt("a dictionary that a batch names is missing"))?;
+            Ok(Arc::new(dictionary::decoder(&packed)?))
+        })
+    }
+
+    /// The windows of a group that have any batch, oldest first.
+    pub(crate) fn windows_of(&self, first: WindowId) -> Result<Vec<WindowId>, Error> {
+        let mut windows = Vec::new();
+        let mut iterator = self.rocks.raw_iterator_cf(&self.group(first)?);
+        iterator.seek(keys::first_window());
+        while let Some(key) = iterator.key() {
+            let id = keys::parse_window(key).ok_or_else(|| corrupt("a key names no window"))?;
+            windows.push(id);
+            iterator.seek(keys::window(id + 1));
+        }
+        iterator.status()?;
+        Ok(windows)
     }
 
     /// Writes and syncs: what is in `batch` survives a power cut when this returns.
@@ -172,9 +220,16 @@ impl HotDb {
         &self.rocks
     }
 
-    /// Bytes of a window: its files and what is still in memory.
-    pub(crate) fn window_bytes(&self, id: WindowId) -> u64 {
-        let Ok(family) = self.window(id) else { return 0 };
+    /// Bytes of a window in files, about: all of it after a start.
+    pub(crate) fn window_bytes(&self, group: WindowId, id: WindowId) -> u64 {
+        let Ok(family) = self.group(group) else { return 0 };
+        let (from, to) = (keys::window(id), keys::window(id + 1));
+        self.rocks.get_approximate_sizes_cf(&family, &[Range::new(&from, &to)]).iter().sum()
+    }
+
+    /// Bytes of a group: its files and what is still in memory.
+    pub(crate) fn group_bytes(&self, first: WindowId) -> u64 {
+        let Ok(family) = self.group(first) else { return 0 };
         ["rocksdb.total-sst-files-size", "rocksdb.cur-size-active-mem-table"]
             .iter()
             .filter_map(|property| self.rocks.property_int_value_cf(&family, *property).ok().flatten())
@@ -188,7 +243,7 @@ impl HotDb {
         logs.filter_map(|log| Some(log.metadata().ok()?.len())).sum()
     }
 
-    fn family(&self, name: &str) -> Result<Arc<BoundColumnFamily<'_>>, Error> {
+    fn family(&self, name: &str) -> Result<Family<'_>, Error> {
         self.rocks.cf_handle(name).ok_or_else(|| Error::Corrupt {
             what: "the hot tier".to_owned(),
             why: format!("its column family {name} is missing"),
@@ -208,12 +263,12 @@ fn unlogged() -> WriteOptions {
     options
 }
 
-fn window_name(id: WindowId) -> String {
-    format!("window-{id:016x}")
+fn group_name(first: WindowId) -> String {
+    format!("{GROUP}{first:016x}")
 }
 
-fn parse_window_name(name: &str) -> Option<WindowId> {
-    WindowId::from_str_radix(name.strip_prefix("window-")?, 16).ok()
+fn parse_group_name(name: &str) -> Option<WindowId> {
+    WindowId::from_str_radix(name.strip_prefix(GROUP)?, 16).ok()
 }
 
 fn small_options(cache: &Cache) -> Options {
@@ -233,9 +288,9 @@ fn runs_options(cache: &Cache) -> Options {
     options
 }
 
-/// Batches are compressed already, so files are written as they are, without filters; a window is written once
-/// and dropped whole, so nothing is ever compacted.
-fn window_options(cache: &Cache) -> Options {
+/// Batches are compressed already, so files are written as they are, without filters; windows are written once
+/// and dropped by the group, so nothing is ever compacted.
+fn group_options(cache: &Cache) -> Options {
     let mut options = Options::default();
     options.set_write_buffer_size(MEMTABLE_BYTES);
     options.set_compression_type(rocksdb::DBCompressionType::None);
@@ -252,8 +307,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn window_names_round_trip() {
-        assert_eq!(parse_window_name(&window_name(0x1f)), Some(0x1f));
-        assert_eq!(parse_window_name(BLOCK_INDEXES), None);
+    fn group_names_round_trip() {
+        assert_eq!(parse_group_name(&group_name(0x1f)), Some(0x1f));
+        assert_eq!(parse_group_name(BLOCK_INDEXES), None);
     }
 }

@@ -29,25 +29,24 @@ pub(crate) fn write(window: &HotWindow, columns: &Columns, mut batch: WriteBatch
     let hashes: Vec<u64> = traces.iter().map(|(hash, _)| *hash).collect();
     let filter = TraceFilter::new(&hashes);
 
-    let family = window.db.window(window.id)?;
-    batch.put_cf(&family, keys::FILTER, filter.as_bytes());
+    let family = window.group.family()?;
+    batch.put_cf(&family, keys::filter(window.id), filter.as_bytes());
     let mut page = Vec::new();
     for (number, of_page) in traces.chunks(PAGE_TRACES).enumerate() {
         page.clear();
         for (_, batches) in of_page {
             encode(batches, &mut page);
         }
-        batch.put_cf(&family, keys::page(number as u32), &page);
+        batch.put_cf(&family, keys::page(window.id, number as u32), &page);
     }
-    window.db.write_unlogged(batch)?;
+    window.group.db.write_unlogged(batch)?;
     window.set_filter(filter);
     Ok(())
 }
 
 /// Reads a window's filter back after a restart; `None` when the window has none.
 pub(crate) fn read_filter(window: &HotWindow) -> Result<Option<TraceFilter>, Error> {
-    let family = window.db.window(window.id)?;
-    let bytes = window.db.rocks().get_cf(&family, keys::FILTER)?;
+    let bytes = window.group.db.rocks().get_cf(&window.group.family()?, keys::filter(window.id))?;
     bytes.map(|bytes| TraceFilter::parse(bytes.into())).transpose()
 }
 
@@ -59,11 +58,9 @@ pub(crate) fn batches_of(
 ) -> Result<Vec<BatchNumber>, Error> {
     let mut batches = Vec::new();
     for number in filter.find(filter::hash(trace_id)) {
-        let family = window.db.window(window.id)?;
-        let page = window
-            .db
-            .rocks()
-            .get_pinned_cf(&family, keys::page((number / PAGE_TRACES) as u32))?
+        let (rocks, family) = (window.group.db.rocks(), window.group.family()?);
+        let page = rocks
+            .get_pinned_cf(&family, keys::page(window.id, (number / PAGE_TRACES) as u32))?
             .ok_or_else(|| corrupt("a page of a window's index is missing"))?;
         let mut rest = &page[..];
         for _ in 0..number % PAGE_TRACES {

@@ -8,14 +8,12 @@ use crate::Error;
 
 /// The requests of `window` with these numbers.
 pub(crate) fn batches(window: &HotWindow, numbers: &[BatchNumber]) -> Result<Vec<Vec<u8>>, Error> {
-    let family = window.db.window(window.id)?;
+    let (rocks, family) = (window.group.db.rocks(), window.group.family()?);
     let read = |number: &BatchNumber| {
-        let batch = window
-            .db
-            .rocks()
-            .get_pinned_cf(&family, keys::batch(*number))?
+        let batch = rocks
+            .get_pinned_cf(&family, keys::batch(window.id, *number))?
             .ok_or_else(|| corrupt("a batch that a window's index names is missing"))?;
-        value::decode(&batch)
+        value::decode(&batch, |id| window.group.decoder(id))
     };
     numbers.iter().map(read).collect()
 }
@@ -25,13 +23,16 @@ pub(crate) fn all_batches(
     window: &HotWindow,
     mut each: impl FnMut(BatchNumber, Vec<u8>) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let family = window.db.window(window.id)?;
+    let family = window.group.family()?;
     let mut options = ReadOptions::default();
     options.fill_cache(false);
-    for entry in window.db.rocks().iterator_cf_opt(&family, options, IteratorMode::Start) {
+    let (from, to) = keys::batches(window.id);
+    options.set_iterate_lower_bound(from);
+    options.set_iterate_upper_bound(to);
+    for entry in window.group.db.rocks().iterator_cf_opt(&family, options, IteratorMode::Start) {
         let (key, batch) = entry?;
-        let Some(number) = keys::parse_batch(&key) else { break };
-        each(number, value::decode(&batch)?)?;
+        let number = keys::parse_batch(&key).ok_or_else(|| corrupt("a batch has no number"))?;
+        each(number, value::decode(&batch, |id| window.group.decoder(id))?)?;
     }
     Ok(())
 }

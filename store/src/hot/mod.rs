@@ -1,10 +1,11 @@
 //! The hot tier: accepted batches in RocksDB, as they came.
 //!
-//! One column family per window, so that a window leaves by dropping its column family: no tombstones, no compaction.
-//! A column family's key table:
+//! A column family holds some consecutive windows, a [`group`]; they leave by dropping it: no tombstones, no compaction.
+//! Its key table, every key beginning with the window's id (8 bytes, big-endian):
 //!
 //! | key | value |
 //! |---|---|
+//! | `d` + id (8 bytes, big-endian), of window 0 | a dictionary of the group's batches, see [`dictionary`] |
 //! | `b` + batch number (8 bytes, big-endian) | one batch, see [`value`] |
 //! | `f`, `i` + page number | which batches have spans of a trace, see [`index`]; written when the window leaves memory |
 //! | `s` | what is known of a window that waits on disk only, see [`spilled`] |
@@ -16,6 +17,8 @@
 
 pub(crate) mod commit;
 pub(crate) mod db;
+pub(crate) mod dictionary;
+pub(crate) mod group;
 pub(crate) mod index;
 pub(crate) mod keys;
 pub(crate) mod lookup;
@@ -24,6 +27,7 @@ pub(crate) mod value;
 pub(crate) mod window;
 
 pub(crate) use db::HotDb;
+pub(crate) use group::Group;
 pub(crate) use spilled::SpilledWindow;
 pub(crate) use window::HotWindow;
 

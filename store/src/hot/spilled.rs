@@ -1,8 +1,8 @@
 //! A sealed window that waits for the object store on disk only: found by trace id through its index, and searched by
 //! reading its batches.
 //!
-//! What a search must know without reading them is kept in the window's column family, under [`keys::SUMMARY`], as JSON.
-//! It is written with the window's index and before the window's memtable goes to its file; whoever finds it at a start
+//! What a search must know without reading them is kept with them, under [`keys::summary`], as JSON. It is written with the
+//! window's index and before what is in memory goes to a file; whoever finds it at a start
 //! knows that index and batches are complete.
 
 use std::sync::Arc;
@@ -46,9 +46,9 @@ impl SpilledWindow {
         let json = serde_json::to_vec(&summary)
             .map_err(|error| Error::Block(format!("writing the summary of window {}: {error}", hot.id)))?;
         let mut batch = WriteBatch::default();
-        batch.put_cf(&hot.db.window(hot.id)?, keys::SUMMARY, json);
+        batch.put_cf(&hot.group.family()?, keys::summary(hot.id), json);
         index::write(hot, columns, batch)?;
-        hot.db.flush_window(hot.id)?;
+        hot.group.flush()?;
         Ok(Self { hot: Arc::clone(hot), start_min: summary.start_min, start_max: summary.start_max })
     }
 
@@ -67,7 +67,7 @@ impl SpilledWindow {
 }
 
 fn summary(hot: &HotWindow) -> Result<Option<Summary>, Error> {
-    let json = hot.db.rocks().get_cf(&hot.db.window(hot.id)?, keys::SUMMARY)?;
+    let json = hot.group.db.rocks().get_cf(&hot.group.family()?, keys::summary(hot.id))?;
     json.map(|json| serde_json::from_slice(&json))
         .transpose()
         .map_err(|error| Error::Corrupt { what: format!("the summary of window {}", hot.id), why: error.to_string() })

@@ -6,16 +6,22 @@
 //! planes, the lowest byte of each first, because the upper planes repeat and the lower ones do not: a byte per plane
 //! says where it went.
 //!
+//! **Version 3** is version 2 compressed with a [dictionary](super::dictionary), whose id (8 bytes, little-endian) follows the version byte.
+//!
 //! **Version 1**, for what cannot be taken apart: the version byte and a zstd frame of the request.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use proto::strip::{self, Scratch, Stripped};
+use zstd::zstd_safe::{self, CCtx, DCtx, DDict};
 
+use super::dictionary::{Dictionaries, Dictionary, DictionaryId};
 use crate::{Error, varint};
 
 const VERSION_ZSTD: u8 = 1;
 const VERSION_STRIPPED: u8 = 2;
+const VERSION_WITH_DICTIONARY: u8 = 3;
 
 /// zstd's fastest standard level: what repeats, repeats so plainly that the next ones save next to nothing
 /// (`cargo bench --bench layouts`).
@@ -34,8 +40,8 @@ const TIME_BYTES: usize = size_of::<u64>();
 
 /// Working memory that is larger than most batches, so each thread keeps its own instead of making it anew.
 struct Codec {
-    compressor: zstd::bulk::Compressor<'static>,
-    decompressor: zstd::bulk::Decompressor<'static>,
+    compressor: CCtx<'static>,
+    decompressor: DCtx<'static>,
     scratch: Scratch,
     parts: Stripped,
     /// What goes into the frame, and the frame.
@@ -47,13 +53,13 @@ thread_local! {
     static CODEC: RefCell<Option<Codec>> = const { RefCell::new(None) };
 }
 
-fn with_codec<T>(work: impl FnOnce(&mut Codec) -> std::io::Result<T>) -> std::io::Result<T> {
+fn with_codec<T>(work: impl FnOnce(&mut Codec) -> Result<T, String>) -> Result<T, String> {
     CODEC.with_borrow_mut(|slot| {
         let codec = match slot {
             Some(codec) => codec,
             None => slot.insert(Codec {
-                compressor: zstd::bulk::Compressor::new(ZSTD_LEVEL)?,
-                decompressor: zstd::bulk::Decompressor::new()?,
+                compressor: CCtx::try_create().ok_or("no memory for zstd")?,
+                decompressor: DCtx::try_create().ok_or("no memory for zstd")?,
                 scratch: Scratch::default(),
                 parts: Stripped::default(),
                 plain: Vec::new(),
@@ -68,32 +74,49 @@ fn with_codec<T>(work: impl FnOnce(&mut Codec) -> std::io::Result<T>) -> std::io
     })
 }
 
-/// Compresses the bytes of a request.
-pub(crate) fn encode(request: &[u8]) -> Result<Vec<u8>, Error> {
+/// A batch, ready to be kept.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    pub(crate) value: Vec<u8>,
+    /// What it cannot be read without.
+    pub(crate) dictionary: Option<Arc<Dictionary>>,
+}
+
+/// Compresses the bytes of a request. With `dictionaries` it takes one of them, and teaches them.
+pub(crate) fn encode(request: &[u8], dictionaries: Option<&Dictionaries>) -> Result<Encoded, Error> {
     with_codec(|codec| {
-        if strip::strip(request, &mut codec.scratch, &mut codec.parts).is_ok() {
-            codec.encode_stripped(request.len())
-        } else {
-            codec.encode_whole(request)
+        if strip::strip(request, &mut codec.scratch, &mut codec.parts).is_err() {
+            return Ok(Encoded { value: codec.encode_whole(request)?, dictionary: None });
         }
+        let dictionary = dictionaries.and_then(|dictionaries| {
+            dictionaries.see(&codec.parts.text, ZSTD_LEVEL);
+            dictionaries.current()
+        });
+        Ok(Encoded { value: codec.encode_stripped(request.len(), dictionary.as_deref())?, dictionary })
     })
     .map_err(|error| Error::Block(format!("compressing a batch: {error}")))
 }
 
 impl Codec {
-    fn encode_whole(&mut self, request: &[u8]) -> std::io::Result<Vec<u8>> {
+    fn encode_whole(&mut self, request: &[u8]) -> Result<Vec<u8>, String> {
         let mut value = vec![VERSION_ZSTD];
         self.plain.clear();
         self.plain.extend_from_slice(request);
-        self.append_frame(&mut value)?;
+        self.append_frame(&mut value, None)?;
         Ok(value)
     }
 
-    fn encode_stripped(&mut self, length: usize) -> std::io::Result<Vec<u8>> {
+    fn encode_stripped(&mut self, length: usize, dictionary: Option<&Dictionary>) -> Result<Vec<u8>, String> {
         let parts = &self.parts;
         let random = parts.trace_ids.len() + parts.span_ids.len() + parts.other_parents.len();
         let mut value = Vec::with_capacity(random + parts.text.len() / 4);
-        value.push(VERSION_STRIPPED);
+        match dictionary {
+            Some(dictionary) => {
+                value.push(VERSION_WITH_DICTIONARY);
+                value.extend_from_slice(&dictionary.id.to_le_bytes());
+            }
+            None => value.push(VERSION_STRIPPED),
+        }
         let lengths = [
             length,
             parts.text.len(),
@@ -118,14 +141,20 @@ impl Codec {
         for times in [&parts.starts, &parts.ends] {
             put_planes(times, &mut value, &mut self.plain);
         }
-        self.append_frame(&mut value)?;
+        self.append_frame(&mut value, dictionary)?;
         Ok(value)
     }
 
-    fn append_frame(&mut self, value: &mut Vec<u8>) -> std::io::Result<()> {
+    fn append_frame(&mut self, value: &mut Vec<u8>, dictionary: Option<&Dictionary>) -> Result<(), String> {
         self.packed.clear();
-        self.packed.reserve(zstd::zstd_safe::compress_bound(self.plain.len()));
-        let length = self.compressor.compress_to_buffer(&self.plain, &mut self.packed)?;
+        self.packed.reserve(zstd_safe::compress_bound(self.plain.len()));
+        let length = match dictionary {
+            Some(Dictionary { encoder, .. }) => {
+                self.compressor.compress_using_cdict(&mut self.packed, &self.plain, encoder)
+            }
+            None => self.compressor.compress(&mut self.packed, &self.plain, ZSTD_LEVEL),
+        };
+        let length = length.map_err(zstd_safe::get_error_name)?;
         value.reserve_exact(length);
         value.extend_from_slice(&self.packed[..length]);
         Ok(())
@@ -145,28 +174,43 @@ fn put_planes(times: &[u64], random: &mut Vec<u8>, repeating: &mut Vec<u8>) {
     }
 }
 
-/// The bytes of a request.
-pub(crate) fn decode(value: &[u8]) -> Result<Vec<u8>, Error> {
+/// The bytes of a request; `find` gives a dictionary by its id.
+pub(crate) fn decode(
+    value: &[u8],
+    find: impl FnOnce(DictionaryId) -> Result<Arc<DDict<'static>>, Error>,
+) -> Result<Vec<u8>, Error> {
     let corrupt = |why: String| Error::Corrupt { what: "a batch of the hot tier".to_owned(), why };
     match value.split_first() {
-        Some((&VERSION_ZSTD, frame)) => unpack(frame).map_err(corrupt),
-        Some((&VERSION_STRIPPED, rest)) => decode_stripped(rest).map_err(corrupt),
+        Some((&VERSION_ZSTD, frame)) => unpack(frame, None).map_err(corrupt),
+        Some((&VERSION_STRIPPED, rest)) => decode_stripped(rest, None).map_err(corrupt),
+        Some((&VERSION_WITH_DICTIONARY, rest)) => {
+            let (id, rest) = rest.split_first_chunk().ok_or_else(|| corrupt(CUT_OFF.to_owned()))?;
+            decode_stripped(rest, Some(&*find(DictionaryId::from_le_bytes(*id))?)).map_err(corrupt)
+        }
         other => Err(corrupt(format!("unknown version {:?}", other.map(|(version, _)| version)))),
     }
 }
 
-fn unpack(frame: &[u8]) -> Result<Vec<u8>, String> {
+fn unpack(frame: &[u8], dictionary: Option<&DDict<'_>>) -> Result<Vec<u8>, String> {
     // Compressing in one piece writes the size into the frame.
-    let Ok(Some(length)) = zstd::zstd_safe::get_frame_content_size(frame) else {
+    let Ok(Some(length)) = zstd_safe::get_frame_content_size(frame) else {
         return Err("it has no zstd frame that tells its size".to_owned());
     };
     if length > BATCH_BYTES_MAX {
         return Err(format!("it claims {length} bytes"));
     }
-    with_codec(|codec| codec.decompressor.decompress(frame, length as usize)).map_err(|error| error.to_string())
+    with_codec(|codec| {
+        let mut plain = Vec::with_capacity(length as usize);
+        let written = match dictionary {
+            Some(dictionary) => codec.decompressor.decompress_using_ddict(&mut plain, frame, dictionary),
+            None => codec.decompressor.decompress(&mut plain, frame),
+        };
+        written.map_err(zstd_safe::get_error_name)?;
+        Ok(plain)
+    })
 }
 
-fn decode_stripped(mut rest: &[u8]) -> Result<Vec<u8>, String> {
+fn decode_stripped(mut rest: &[u8], dictionary: Option<&DDict<'_>>) -> Result<Vec<u8>, String> {
     let mut lengths = [0; 9];
     for length in &mut lengths {
         *length = varint::take(&mut rest).filter(|length| *length <= BATCH_BYTES_MAX).ok_or(CUT_OFF)? as usize;
@@ -185,7 +229,7 @@ fn decode_stripped(mut rest: &[u8]) -> Result<Vec<u8>, String> {
             planes.push(if repeats { None } else { Some(take(&mut rest, count)?) });
         }
     }
-    let plain = unpack(rest)?;
+    let plain = unpack(rest, dictionary)?;
     let mut repeating = &plain[..];
     parts.text = take(&mut repeating, text)?.to_vec();
     parts.traces = take_numbers(&mut repeating, traces)?;
@@ -231,7 +275,16 @@ fn take_planes(planes: &[Option<&[u8]>], repeating: &mut &[u8], count: usize) ->
 
 #[cfg(test)]
 mod tests {
+    use super::super::dictionary::decoder;
     use super::*;
+
+    fn decode(value: &[u8]) -> Result<Vec<u8>, Error> {
+        super::decode(value, |id| Err(Error::Block(format!("dictionary {id} was asked for"))))
+    }
+
+    fn encode(request: &[u8]) -> Result<Vec<u8>, Error> {
+        super::encode(request, None).map(|encoded| encoded.value)
+    }
 
     /// A request with two spans of one trace.
     fn request() -> Vec<u8> {
@@ -270,6 +323,27 @@ mod tests {
         for bytes in [vec![], vec![7; 100_000], b"short".to_vec(), request()] {
             assert_eq!(decode(&encode(&bytes).expect("compresses")).expect("decompresses"), bytes);
         }
+    }
+
+    #[test]
+    fn a_dictionary_saves_what_batches_have_in_common() {
+        let (dictionaries, request) = (Dictionaries::default(), request());
+        while dictionaries.current().is_none() {
+            super::encode(&request, Some(&dictionaries)).expect("compresses");
+        }
+        let Encoded { value, dictionary } = super::encode(&request, Some(&dictionaries)).expect("compresses");
+        let dictionary = dictionary.expect("there is one");
+        assert!(value.len() < encode(&request).expect("compresses").len());
+        let decoder = Arc::new(decoder(&dictionary.packed).expect("what was packed"));
+        let find = |id| {
+            assert_eq!(id, dictionary.id);
+            Ok(Arc::clone(&decoder))
+        };
+        assert_eq!(super::decode(&value, find).expect("decompresses"), request);
+        for length in 1..value.len() {
+            assert!(super::decode(&value[..length], |_| Ok(Arc::clone(&decoder))).is_err(), "{length} bytes");
+        }
+        assert!(matches!(decode(&value), Err(Error::Block(_))), "it cannot be read without");
     }
 
     #[test]

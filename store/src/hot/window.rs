@@ -1,19 +1,18 @@
-//! A window as the hot tier knows it: its column family, and when that goes.
+//! A window as the hot tier knows it: where its batches are, and since when they are in a block too.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use proto::UnixNanos;
 
-use super::HotDb;
+use super::Group;
 use super::db::WindowId;
 use crate::cold::filter::TraceFilter;
 
-/// A window's column family. Retired windows are dropped when the last reader lets go of this, never under one.
+/// A window whose batches are in the hot tier. Who holds it can read them.
 pub(crate) struct HotWindow {
     pub(crate) id: WindowId,
-    pub(crate) db: Arc<HotDb>,
-    retired: AtomicBool,
+    pub(crate) group: Arc<Group>,
     offloaded_at: AtomicI64,
     logged_bytes: AtomicU64,
     /// Set when the window's index is written, see [`super::index`].
@@ -21,9 +20,9 @@ pub(crate) struct HotWindow {
 }
 
 impl HotWindow {
-    pub(crate) fn new(db: Arc<HotDb>, id: WindowId) -> Arc<Self> {
-        let (retired, offloaded_at) = (AtomicBool::new(false), AtomicI64::new(i64::MAX));
-        Arc::new(Self { id, db, retired, offloaded_at, logged_bytes: AtomicU64::new(0), filter: OnceLock::new() })
+    pub(crate) fn new(group: Arc<Group>, id: WindowId) -> Arc<Self> {
+        let offloaded_at = AtomicI64::new(i64::MAX);
+        Arc::new(Self { id, group, offloaded_at, logged_bytes: AtomicU64::new(0), filter: OnceLock::new() })
     }
 
     /// The window's index is written.
@@ -56,21 +55,5 @@ impl HotWindow {
     pub(crate) fn offloaded_at(&self) -> Option<UnixNanos> {
         let nanos = self.offloaded_at.load(Ordering::Relaxed);
         (nanos != i64::MAX).then(|| UnixNanos::from_i64(nanos))
-    }
-
-    /// To be dropped from RocksDB as soon as nobody reads it. Only for windows that the manifest covers.
-    pub(crate) fn retire(&self) {
-        self.retired.store(true, Ordering::Relaxed);
-    }
-}
-
-impl Drop for HotWindow {
-    fn drop(&mut self) {
-        if *self.retired.get_mut()
-            && let Err(error) = self.db.drop_window(self.id)
-        {
-            // Nothing is lost: the manifest covers the window, and it is dropped at the next start.
-            tracing::warn!(window = self.id, %error, "could not drop a retired window");
-        }
     }
 }

@@ -32,7 +32,7 @@ use crate::clock::Clock;
 use crate::cold::{BlockEntry, BlockIndexes, EncodedBlock, Origin, complete, encode};
 use crate::delete::Sweeper;
 use crate::health::Health;
-use crate::hot::{HotDb, HotWindow, index, lookup};
+use crate::hot::{HotWindow, index, lookup};
 use crate::manifest::{Editor, OfWindow};
 use crate::metrics::Metrics;
 use crate::points::{Point, Probe};
@@ -56,7 +56,6 @@ const FORGET_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What moving windows needs.
 pub(crate) struct Offloader {
-    pub(crate) db: Arc<HotDb>,
     pub(crate) objects: Arc<dyn ObjectStore>,
     pub(crate) indexes: Arc<BlockIndexes>,
     pub(crate) editor: Arc<Editor>,
@@ -83,7 +82,8 @@ pub(crate) struct Offloader {
 
 /// What becomes of a window.
 struct Encoded {
-    bones: Arc<Bones>,
+    /// `None` when nothing is to be derived from it.
+    bones: Option<Arc<Bones>>,
     rollup: Figures,
     rollup_file: Bytes,
     /// `None` when nothing is left of the window.
@@ -126,8 +126,13 @@ impl Offloader {
         let is_new = id > manifest.offloaded_through;
         let encoded = self.retry("writing a window to its file", || self.encode(window, is_new)).await?;
         if let Some(encoded) = encoded {
-            made.steps = self.count_steps(encoded.bones).await?;
-            (made.runs, exported) = self.put_runs().await?;
+            match encoded.bones {
+                Some(bones) => {
+                    made.steps = self.count_steps(bones).await?;
+                    (made.runs, exported) = self.put_runs().await?;
+                }
+                None => self.steps.remember_offloaded(window),
+            }
             made.rollup = self.put_rollup(RollupKind::Spans, encoded.rollup, encoded.rollup_file).await?;
             match encoded.block {
                 Some(block) => made.block = Some(self.put(block, encoded.sieve, window).await?),
@@ -168,8 +173,8 @@ impl Offloader {
     async fn encode(&self, window: &Arc<HotWindow>, wanted: bool) -> Result<Option<Encoded>, Error> {
         let mut sieve = self.retention.of_window(&self.views.load(), self.clock.now());
         let metrics = self.metrics.clone();
-        let (db, probe, window) = (Arc::clone(&self.db), Arc::clone(&self.probe), Arc::clone(window));
-        let runs = Arc::clone(&self.runs);
+        let (probe, window) = (Arc::clone(&self.probe), Arc::clone(window));
+        let runs = self.settings.derive_operations.then(|| Arc::clone(&self.runs));
         let in_memory = self.views.load().live.iter().find(|live| live.hot.id == window.id).cloned();
         let work = move || {
             let live = in_memory.map_or_else(|| rebuild(&window), Ok)?;
@@ -177,12 +182,14 @@ impl Offloader {
             if window.filter().is_none() {
                 index::write(&window, &columns, WriteBatch::default())?;
             }
-            db.flush_window(window.id)?;
+            window.group.flush()?;
             probe.reached(Point::WindowFlushed);
             if !wanted {
                 return Ok(None);
             }
-            runs.settle(window.id, &columns)?;
+            if let Some(runs) = &runs {
+                runs.settle(window.id, &columns)?;
+            }
             let order = encode::order(&columns);
             let started = Instant::now();
             // Counted before anything is dropped.
@@ -190,7 +197,7 @@ impl Offloader {
             metrics.rollup_seconds.observe(started.elapsed().as_secs_f64());
             let rollup_file = rollup::file::encode(&rollup)?;
             let rollup = Figures::of(&rollup);
-            let bones = Arc::new(Bones::of_window(window.id, &columns, &order));
+            let bones = runs.map(|_| Arc::new(Bones::of_window(window.id, &columns, &order)));
             let started = Instant::now();
             let block = encode::encode(&columns, &order, &mut sieve)?;
             metrics.encode_seconds.observe(started.elapsed().as_secs_f64());

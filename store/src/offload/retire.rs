@@ -1,5 +1,5 @@
 //! Which offloaded windows leave the hot tier, and their leaving: by age, then by bytes, oldest first; earlier when the
-//! disk is nearly full. Windows that are in no block never leave.
+//! disk is nearly full. They leave by the group ([`crate::hot::group`]); one with a window that is in no block never does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +8,6 @@ use proto::UnixNanos;
 
 use crate::Settings;
 use crate::clock::Clock;
-use crate::hot::HotDb;
-use crate::hot::db::WindowId;
 use crate::metrics::Metrics;
 use crate::points::{Point, Probe};
 use crate::pressure::Gauges;
@@ -27,7 +25,6 @@ const FREE_AT_EASE: u64 = 2;
 
 /// Takes windows out of the hot tier. Goes on while the object store does not answer.
 pub(crate) struct Retirer {
-    pub(crate) db: Arc<HotDb>,
     pub(crate) views: Arc<Views>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Settings,
@@ -51,17 +48,19 @@ impl Retirer {
 
     /// Retires what is to go now.
     pub(crate) fn retire(&self) {
+        let view = self.views.load();
         let mut offloaded = Vec::new();
-        let (mut windows, mut bytes) = (0, 0);
-        for window in &self.views.load().hot {
-            let window_bytes = self.db.window_bytes(window.id);
-            windows += 1;
-            bytes += window_bytes;
-            if let Some(since) = window.offloaded_at() {
-                offloaded.push(Offloaded { id: window.id, since, bytes: window_bytes });
+        let mut bytes = 0;
+        for windows in view.hot.chunk_by(|one, next| one.group.first == next.group.first) {
+            let group = &windows[0].group;
+            let group_bytes = group.bytes();
+            bytes += group_bytes;
+            let since: Option<Vec<UnixNanos>> = windows.iter().map(|window| window.offloaded_at()).collect();
+            if let Some(since) = since.and_then(|since| since.into_iter().max()) {
+                offloaded.push(Offloaded { group, since, bytes: group_bytes });
             }
         }
-        self.metrics.hot_windows.set(windows);
+        self.metrics.hot_windows.set(view.hot.len() as i64);
         self.metrics.hot_bytes.set(bytes as i64);
         let bounds = Bounds {
             retention: self.settings.hot_retention,
@@ -72,15 +71,11 @@ impl Retirer {
         if retired.is_empty() {
             return;
         }
-        self.views.change(|view| {
-            view.hot.retain(|window| {
-                let stays = !retired.contains(&window.id);
-                if !stays {
-                    window.retire();
-                }
-                stays
-            });
-        });
+        for group in &retired {
+            group.retire();
+        }
+        self.views
+            .change(|view| view.hot.retain(|window| retired.iter().all(|group| group.first != window.group.first)));
         self.probe.reached(Point::WindowsRetired);
     }
 
@@ -93,10 +88,10 @@ impl Retirer {
     }
 }
 
-/// A window that the manifest covers.
+/// A group whose windows the manifest covers, all of them.
 #[derive(Debug, Clone, Copy)]
-struct Offloaded {
-    id: WindowId,
+struct Offloaded<G> {
+    group: G,
     since: UnixNanos,
     bytes: u64,
 }
@@ -110,19 +105,19 @@ struct Bounds {
     to_free: u64,
 }
 
-/// The windows to retire now; `windows` are in order of age, oldest first.
-fn plan(windows: &[Offloaded], now: UnixNanos, bounds: Bounds) -> Vec<WindowId> {
+/// The groups to retire now; `groups` are in order of age, oldest first.
+fn plan<G: Copy>(groups: &[Offloaded<G>], now: UnixNanos, bounds: Bounds) -> Vec<G> {
     let retention = i64::try_from(bounds.retention.as_nanos()).unwrap_or(i64::MAX);
-    let mut held: u64 = windows.iter().map(|window| window.bytes).sum();
+    let mut held: u64 = groups.iter().map(|group| group.bytes).sum();
     let mut freed = 0;
     let mut retired = Vec::new();
-    for window in windows {
-        if held <= bounds.bytes_max && freed >= bounds.to_free && now.nanos_since(window.since) < retention {
+    for group in groups {
+        if held <= bounds.bytes_max && freed >= bounds.to_free && now.nanos_since(group.since) < retention {
             break;
         }
-        held -= window.bytes;
-        freed += window.bytes;
-        retired.push(window.id);
+        held -= group.bytes;
+        freed += group.bytes;
+        retired.push(group.group);
     }
     retired
 }
@@ -133,12 +128,12 @@ mod tests {
 
     const MINUTE: i64 = 60_000_000_000;
 
-    fn check(bytes_max: u64, to_free: u64, now_minutes: i64, expected: &[WindowId]) {
-        let windows: Vec<_> =
-            (1..=4).map(|id| Offloaded { id, since: UnixNanos::from_i64(id as i64 * MINUTE), bytes: 100 }).collect();
+    fn check(bytes_max: u64, to_free: u64, now_minutes: i64, expected: &[i64]) {
+        let groups: Vec<_> =
+            (1..=4).map(|group| Offloaded { group, since: UnixNanos::from_i64(group * MINUTE), bytes: 100 }).collect();
         let now = UnixNanos::from_i64(now_minutes * MINUTE);
         let bounds = Bounds { retention: Duration::from_secs(600), bytes_max, to_free };
-        assert_eq!(plan(&windows, now, bounds), expected);
+        assert_eq!(plan(&groups, now, bounds), expected);
     }
 
     #[test]

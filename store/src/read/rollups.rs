@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 use futures::stream::{StreamExt, TryStreamExt};
-use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 use proto::UnixNanos;
 
 use super::{RollupRequest, RollupRow, Rollups, Shared};
@@ -49,7 +47,7 @@ impl Shared {
         // In a loop for the same reason as in `Shared::trace`.
         let mut fetches = Vec::new();
         for entry in entries.into_iter().filter(|entry| entry.overlaps(wanted.times.start, wanted.times.end)) {
-            fetches.push(fetch(&self.objects, entry));
+            fetches.push(entry.fetch(&*self.objects));
         }
         let mut files = futures::stream::iter(fetches).buffered(FILES_AT_ONCE);
         while let Some(bytes) = files.try_next().await? {
@@ -69,10 +67,6 @@ impl Shared {
         }
         Ok(wanted.answer(table))
     }
-}
-
-pub(super) async fn fetch(objects: &Arc<dyn ObjectStore>, entry: &RollupEntry) -> Result<bytes::Bytes, Error> {
-    Ok(objects.get(&Path::from(entry.path.as_str())).await?.bytes().await?)
 }
 
 /// What windows that are not offloaded count, each row with its resolution. Those that wait on disk only are read back one

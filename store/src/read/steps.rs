@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::stream::TryStreamExt;
 
-use super::rollups::{FILES_AT_ONCE, Stretch, fetch};
+use super::rollups::{FILES_AT_ONCE, Stretch};
 use super::{Shared, StepRequest, StepRow, StepRows, Steps};
 use crate::rollup::{Resolution, RollupEntry};
 use crate::steps::earlier::bones_of;
@@ -34,7 +34,7 @@ impl Shared {
         // In a loop for the same reason as in `Shared::trace`.
         let mut fetches = Vec::new();
         for entry in entries.into_iter().filter(|entry| entry.overlaps(wanted.times.start, wanted.times.end)) {
-            fetches.push(fetch(&self.objects, entry));
+            fetches.push(entry.fetch(&*self.objects));
         }
         let mut files = futures::StreamExt::buffered(futures::stream::iter(fetches), FILES_AT_ONCE);
         while let Some(bytes) = files.try_next().await? {

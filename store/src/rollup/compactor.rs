@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use object_store::ObjectStore;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::sync::Notify;
 
 use super::plan::{self, Job, Kept};
@@ -24,7 +24,7 @@ use super::{Resolution, Rollup, RollupEntry, RollupKind, file};
 use crate::Error;
 use crate::background::Background;
 use crate::clock::Clock;
-use crate::cold::{BlockId, Origin, paths};
+use crate::cold::{BlockId, Origin, checksum, paths};
 use crate::manifest::{Editor, Manifest};
 use crate::merge::Orphans;
 use crate::metrics::Metrics;
@@ -145,7 +145,7 @@ impl Compactor {
     async fn join(&self, inputs: &[Arc<RollupEntry>], resolution: Resolution) -> Result<(Figures, Bytes), Error> {
         let mut table = Table::new(usize::MAX);
         for input in inputs {
-            let bytes = self.objects.get(&Path::from(input.path.as_str())).await?.bytes().await?;
+            let bytes = input.fetch(&*self.objects).await?;
             let add = move || {
                 file::each_row(bytes, |row| table.add_view(resolution.floor(row.start), row))?;
                 Ok(table)
@@ -164,7 +164,7 @@ impl Compactor {
         let before = self.oldest_run();
         let mut newest: BTreeMap<ItemKey, Item> = BTreeMap::new();
         for input in inputs {
-            let bytes = self.objects.get(&Path::from(input.path.as_str())).await?.bytes().await?;
+            let bytes = input.fetch(&*self.objects).await?;
             let add = move || {
                 runs::file::each_batch(bytes, |items| {
                     for item in items {
@@ -189,7 +189,7 @@ impl Compactor {
     async fn join_steps(&self, inputs: &[Arc<RollupEntry>], resolution: Resolution) -> Result<(Figures, Bytes), Error> {
         let mut table = steps::table::Table::new(resolution);
         for input in inputs {
-            let bytes = self.objects.get(&Path::from(input.path.as_str())).await?.bytes().await?;
+            let bytes = input.fetch(&*self.objects).await?;
             let add = move || {
                 steps::file::each_row(bytes, steps::file::Part::All, |row| table.add_view(row.start, row))?;
                 Ok(table)
@@ -272,5 +272,6 @@ pub(crate) fn entry_of_new(
         start_min,
         start_max,
         offloaded_at,
+        crc32: Some(checksum::of(bytes)),
     })
 }

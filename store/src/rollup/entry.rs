@@ -1,6 +1,12 @@
 //! What the manifest says about one rollup, and how long the time of its rows is.
 
+use bytes::Bytes;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
 use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::cold::checksum;
 
 /// How long the time is that one row covers. Rows begin at whole minutes, hours and days of Unix time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -83,9 +89,25 @@ pub struct RollupEntry {
     pub start_max: i64,
     /// When the latest of its windows was offloaded, Unix nanoseconds: by this it ages, as spans' own times may be wrong.
     pub offloaded_at: i64,
+    /// CRC-32 of the file. `None`: written before 2026-12, when it had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crc32: Option<u32>,
 }
 
 impl RollupEntry {
+    /// Reads the whole file.
+    ///
+    /// # Errors
+    /// When the object store fails, and when the file is not what was written: Parquet's reader would believe it.
+    pub(crate) async fn fetch(&self, objects: &dyn ObjectStore) -> Result<Bytes, Error> {
+        let bytes = objects.get(&Path::from(self.path.as_str())).await?.bytes().await?;
+        if self.crc32.is_some_and(|written| written != checksum::of(&bytes)) {
+            let why = "it is damaged: its checksum is not the one in the manifest".to_owned();
+            return Err(Error::Corrupt { what: self.path.clone(), why });
+        }
+        Ok(bytes)
+    }
+
     /// Whether a row of it may cover a part of `start..end`.
     #[must_use]
     pub const fn overlaps(&self, start: i64, end: i64) -> bool {
@@ -95,7 +117,36 @@ impl RollupEntry {
 
 #[cfg(test)]
 mod tests {
+    use object_store::memory::InMemory;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_damaged_file_is_told() {
+        let objects = InMemory::new();
+        let whole = Bytes::from_static(b"PAR1 and what follows");
+        let entry = |crc32| RollupEntry {
+            path: "rollups/one.parquet".to_owned(),
+            bytes: whole.len() as u64,
+            resolution: Resolution::Minute,
+            rows: 1,
+            spans: 1,
+            windows: 1,
+            start_min: 0,
+            start_max: 0,
+            offloaded_at: 0,
+            crc32,
+        };
+        let summed = entry(Some(checksum::of(&whole)));
+        let path = Path::from(summed.path.as_str());
+        objects.put(&path, whole.clone().into()).await.expect("memory answers");
+        assert_eq!(summed.fetch(&objects).await.expect("whole"), whole);
+        let mut damaged = whole.to_vec();
+        damaged[7] ^= 1;
+        objects.put(&path, damaged.into()).await.expect("memory answers");
+        assert!(matches!(summed.fetch(&objects).await, Err(Error::Corrupt { .. })));
+        assert!(entry(None).fetch(&objects).await.is_ok(), "written before there were checksums");
+    }
 
     #[test]
     fn times_are_cut_at_whole_units_up_to_the_last_instant() {

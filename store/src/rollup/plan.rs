@@ -132,6 +132,7 @@ mod tests {
             start_min: offloaded_at,
             start_max: offloaded_at,
             offloaded_at,
+            crc32: None,
         })
     }
 

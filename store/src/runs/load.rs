@@ -1,10 +1,8 @@
 //! Brings what the cold tier knows of runs into the table: on a node that has nothing, and what other writers found out.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::ObjectStore;
 
 use super::{RunTable, file};
 use crate::Error;
@@ -21,14 +19,14 @@ pub(super) async fn load(
     objects: &Arc<dyn ObjectStore>,
     background: &Background,
 ) -> Result<usize, Error> {
-    let paths = || view.manifests.values().flat_map(|manifest| &manifest.runs).map(|entry| entry.path.as_str());
+    let entries = || view.manifests.values().flat_map(|manifest| &manifest.runs);
     let mut loaded = 0;
-    for path in paths() {
-        if table.has_loaded(path)? {
+    for entry in entries() {
+        if table.has_loaded(&entry.path)? {
             continue;
         }
-        let bytes = objects.get(&Path::from(path)).await?.bytes().await?;
-        let (of_table, name) = (Arc::clone(table), path.to_owned());
+        let bytes = entry.fetch(&**objects).await?;
+        let (of_table, name) = (Arc::clone(table), entry.path.clone());
         let absorb = move || {
             file::each_batch(bytes, |items| of_table.absorb(&items).map(drop))?;
             of_table.forget_changed(&[], Some(&name))
@@ -37,7 +35,7 @@ pub(super) async fn load(
         loaded += 1;
     }
     if loaded > 0 {
-        table.keep_loaded(&paths().collect::<BTreeSet<_>>())?;
+        table.keep_loaded(&entries().map(|entry| entry.path.as_str()).collect())?;
     }
     Ok(loaded)
 }

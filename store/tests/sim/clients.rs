@@ -84,7 +84,8 @@ impl World {
             let told: Vec<_> = spans.iter().map(|span| (span.trace, span.span, span.number)).collect();
             self.tell(format!("append {told:?}"));
             let are_new = self.model.sending(&spans);
-            let (writer, request) = (self.life().store().writer(), traffic::request(&spans));
+            let writer = self.life().store().writer();
+            let request = writer.prepare(traffic::request(&spans)).expect("compresses");
             let answer = self.life().runtime.spawn(async move { writer.append(request).await });
             self.appends.push(Append { spans, are_new, answer });
         }

@@ -2,13 +2,12 @@
 
 use model::Span;
 use prost::Message;
-use proto::TraceId;
 use proto::otlp::collector::trace::v1::ExportTraceServiceRequest;
 use proto::otlp::common::v1::any_value::Value;
 use proto::otlp::common::v1::{AnyValue, KeyValue};
 use proto::otlp::resource::v1::Resource;
 use proto::otlp::trace::v1::{ResourceSpans, ScopeSpans, Span as WireSpan};
-use store::PreparedRequest;
+use proto::{CheckedRequest, TraceId};
 
 /// Services that the traces are spread over.
 const SERVICES: u64 = 4;
@@ -81,7 +80,7 @@ impl SentSpan {
 }
 
 /// The request that carries `spans`.
-pub(crate) fn request(spans: &[SentSpan]) -> PreparedRequest {
+pub(crate) fn request(spans: &[SentSpan]) -> CheckedRequest {
     let resource_spans = spans.iter().map(|span| ResourceSpans {
         resource: Some(Resource {
             attributes: vec![attribute("service.name", Value::StringValue(service(span.trace)))],
@@ -93,5 +92,5 @@ pub(crate) fn request(spans: &[SentSpan]) -> PreparedRequest {
     let all = ExportTraceServiceRequest { resource_spans: resource_spans.collect() };
     let (checked, rejected) = proto::check::check(all.encode_to_vec()).expect("valid");
     assert!(rejected.is_empty(), "{rejected:?}");
-    PreparedRequest::new(checked).expect("compresses")
+    checked
 }
