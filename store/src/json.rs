@@ -79,6 +79,13 @@ pub(crate) fn parse_attributes(text: &str) -> Result<Vec<KeyValue>, Error> {
     parsed.map_err(|error| Error::Corrupt { what: "attributes of a block".to_owned(), why: error.to_string() })
 }
 
+/// Reads what [`write_value`] wrote.
+pub(crate) fn parse_value(text: &str) -> Result<Value, Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let parsed = ValueSeed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
+    parsed.map_err(|error| Error::Corrupt { what: "an attribute's value".to_owned(), why: error.to_string() })
+}
+
 fn write_entries<'a>(out: &mut String, entries: impl Iterator<Item = KeyValueView<'a>>) {
     out.push('{');
     for (position, entry) in entries.enumerate() {

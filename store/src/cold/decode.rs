@@ -178,39 +178,17 @@ impl<'a> SpanColumns<'a> {
     }
 
     fn resources(&self) -> Result<Vec<Arc<Resource>>, Error> {
-        self.resource
-            .distinct()
-            .map(|text| {
-                let shared = SharedJson::parse(text)?;
-                Ok(Arc::new(Resource {
-                    attributes: shared.attributes()?,
-                    dropped_attributes_count: shared.dropped_attributes_count,
-                    schema_url: shared.schema_url.into_owned(),
-                }))
-            })
-            .collect()
+        self.resource.distinct().map(|text| Ok(Arc::new(SharedJson::parse(text)?.into_resource()?))).collect()
     }
 
     fn scopes(&self) -> Result<Vec<Arc<Scope>>, Error> {
-        self.scope
-            .distinct()
-            .map(|text| {
-                let shared = SharedJson::parse(text)?;
-                Ok(Arc::new(Scope {
-                    attributes: shared.attributes()?,
-                    name: shared.name.into_owned(),
-                    version: shared.version.into_owned(),
-                    dropped_attributes_count: shared.dropped_attributes_count,
-                    schema_url: shared.schema_url.into_owned(),
-                }))
-            })
-            .collect()
+        self.scope.distinct().map(|text| Ok(Arc::new(SharedJson::parse(text)?.into_scope()?))).collect()
     }
 }
 
 /// A resource or scope as `docs/format.md` has it.
 #[derive(Deserialize)]
-struct SharedJson<'a> {
+pub(crate) struct SharedJson<'a> {
     #[serde(borrow, default)]
     name: std::borrow::Cow<'a, str>,
     #[serde(borrow, default)]
@@ -224,14 +202,26 @@ struct SharedJson<'a> {
 }
 
 impl<'a> SharedJson<'a> {
-    fn parse(text: &'a str) -> Result<Self, Error> {
+    pub(crate) fn parse(text: &'a str) -> Result<Self, Error> {
         serde_json::from_str(text).map_err(|error| corrupt(format!("a resource or scope: {error}")))
     }
 
-    fn attributes(&self) -> Result<Vec<KeyValue>, Error> {
-        let mut attributes = json::parse_attributes(self.attributes.get())?;
-        convert::sort_attributes(&mut attributes);
-        Ok(attributes)
+    pub(crate) fn into_resource(self) -> Result<Resource, Error> {
+        Ok(Resource {
+            attributes: sorted_attributes(self.attributes.get())?,
+            dropped_attributes_count: self.dropped_attributes_count,
+            schema_url: self.schema_url.into_owned(),
+        })
+    }
+
+    pub(crate) fn into_scope(self) -> Result<Scope, Error> {
+        Ok(Scope {
+            attributes: sorted_attributes(self.attributes.get())?,
+            name: self.name.into_owned(),
+            version: self.version.into_owned(),
+            dropped_attributes_count: self.dropped_attributes_count,
+            schema_url: self.schema_url.into_owned(),
+        })
     }
 }
 

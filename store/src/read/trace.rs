@@ -43,6 +43,34 @@ impl Shared {
         Ok(each_once(spans))
     }
 
+    /// All spans of a trace, if no block has to be read for them; those that are in columns come from there, see
+    /// [`crate::window::spans`].
+    pub(crate) fn trace_in_hot(&self, view: &View, trace_id: TraceId) -> Result<Option<Vec<Span>>, Error> {
+        if view.deleted.contains(trace_id) {
+            return Ok(Some(Vec::new()));
+        }
+        let needs =
+            |writer: &str, block: &BlockEntry| may_have(block, trace_id) && !self.is_still_hot(view, writer, block);
+        if view.manifests.values().any(|manifest| manifest.blocks.iter().any(|block| needs(&manifest.writer, block))) {
+            return Ok(None);
+        }
+        let mut spans = Vec::new();
+        for window in &view.hot {
+            match view.live.iter().find(|live| live.hot.id == window.id).map(|live| live.read()) {
+                Some(columns) => {
+                    let trace = columns.traces.find(trace_id);
+                    spans.extend(trace.map_or_else(|| Ok(Vec::new()), |trace| columns.spans_of(trace))?);
+                }
+                None => {
+                    for request in lookup::batches(window, &batches_of(view, window, trace_id)?)? {
+                        convert::spans_of_trace(&request, trace_id, &mut spans);
+                    }
+                }
+            }
+        }
+        Ok(Some(each_once(spans)))
+    }
+
     async fn spans_in_block(&self, block: &BlockEntry, trace_id: TraceId) -> Result<Vec<Span>, Error> {
         let row_groups = self.indexes.locator(block).await?.row_groups_of(trace_id);
         if row_groups.is_empty() {

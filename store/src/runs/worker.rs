@@ -31,16 +31,19 @@ use crate::window::Columns;
 use crate::{Error, Reader, Settings};
 
 /// How often new rows are gone over.
-const TICK: Duration = Duration::from_millis(500);
+const TICK: Duration = Duration::from_millis(250);
+
+/// Traces that are looked at without a look at whether the store closes: some milliseconds.
+const TOGETHER: usize = 100;
 
 /// How often files of other writers are looked for, in [`TICK`]s, beside at the start.
-const TICKS_PER_LOAD: u64 = 40;
+const TICKS_PER_LOAD: u64 = 80;
 
 /// How often what is too old is removed, in [`TICK`]s.
-const TICKS_PER_EXPIRY: u64 = 7_200;
+const TICKS_PER_EXPIRY: u64 = 14_400;
 
 /// Traces that are looked at in one tick.
-const PER_TICK: usize = 2_000;
+const PER_TICK: usize = 1_000;
 
 /// Traces that wait in memory to be looked at; others wait on disk.
 const WAITING_MAX: usize = 100_000;
@@ -218,7 +221,32 @@ impl RunWorker {
     pub(super) async fn follow(self: &Arc<Self>, reader: &Reader) -> Result<(), Error> {
         let view = reader.shared().views.load();
         let this = Arc::clone(self);
-        let due = self.parts.background.run(move || this.scan_live(&view)).await?;
+        let mut due = self.parts.background.run(move || this.scan_live(&view)).await?;
+        while !due.is_empty() && !self.stop.load(Ordering::Relaxed) {
+            let (this, of_reader) = (Arc::clone(self), reader.clone());
+            let some = due.split_off(due.len().saturating_sub(TOGETHER));
+            let left = self.parts.background.run(move || this.look_into_hot(of_reader.shared(), some)).await?;
+            self.look_into_blocks(reader, left).await?;
+        }
+        let this = Arc::clone(self);
+        self.parts.background.run(move || this.measure_again()).await
+    }
+
+    /// Looks at traces of which everything is in the hot tier; gives the others.
+    fn look_into_hot(&self, shared: &Shared, due: Vec<(TraceId, Waiting)>) -> Result<Vec<(TraceId, Waiting)>, Error> {
+        let view = shared.views.load();
+        let mut left = Vec::new();
+        for (trace_id, waiting) in due {
+            match shared.trace_in_hot(&view, trace_id) {
+                Ok(Some(spans)) => self.look_at(trace_id, waiting, spans)?,
+                // What cannot be read is tried again, and told, as for the others.
+                Ok(None) | Err(_) => left.push((trace_id, waiting)),
+            }
+        }
+        Ok(left)
+    }
+
+    async fn look_into_blocks(self: &Arc<Self>, reader: &Reader, due: Vec<(TraceId, Waiting)>) -> Result<(), Error> {
         for (trace_id, waiting) in due {
             if self.stop.load(Ordering::Relaxed) {
                 return Ok(());
@@ -236,8 +264,7 @@ impl RunWorker {
                 }
             }
         }
-        let this = Arc::clone(self);
-        self.parts.background.run(move || this.measure_again()).await
+        Ok(())
     }
 
     /// Goes over the new rows of all windows; gives the traces whose time has come.

@@ -6,6 +6,7 @@
 pub(crate) mod attributes;
 pub(crate) mod columns;
 pub(crate) mod intern;
+mod spans;
 pub(crate) mod sparse;
 pub(crate) mod traces;
 
