@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rocksdb::{
-    BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DBWithThreadMode, MultiThreaded, Options,
-    Range, WriteBatch, WriteOptions,
+    BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DBWithThreadMode, InfoLogger, LogLevel,
+    MultiThreaded, Options, Range, WriteBatch, WriteOptions,
 };
 use zstd::zstd_safe::DDict;
 
@@ -68,8 +68,7 @@ impl HotDb {
         options.create_if_missing(true);
         options.create_missing_column_families(true);
         options.set_max_open_files(OPEN_FILES_MAX);
-        options.set_keep_log_file_num(4);
-        options.set_max_log_file_size(4 << 20);
+        options.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Warn, log));
         options.set_manifest_preallocation_size(MANIFEST_BYTES);
         options.set_wal_recovery_mode(rocksdb::DBRecoveryMode::PointInTime);
         let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
@@ -248,6 +247,16 @@ impl HotDb {
             what: "the hot tier".to_owned(),
             why: format!("its column family {name} is missing"),
         })
+    }
+}
+
+/// What RocksDB has to say, in the server's log. Its own log begins each file with the options of all column families that there
+/// ever were: after some hundred windows they filled a file by themselves, and each further line began the next one.
+fn log(level: LogLevel, message: &str) {
+    match level {
+        LogLevel::Warn => tracing::warn!(target: "rocksdb", "{message}"),
+        LogLevel::Error | LogLevel::Fatal => tracing::error!(target: "rocksdb", "{message}"),
+        LogLevel::Debug | LogLevel::Info | LogLevel::Header => {}
     }
 }
 

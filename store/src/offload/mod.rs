@@ -197,10 +197,11 @@ impl Offloader {
             metrics.rollup_seconds.observe(started.elapsed().as_secs_f64());
             let rollup_file = rollup::file::encode(&rollup)?;
             let rollup = Figures::of(&rollup);
-            let bones = runs.map(|_| Arc::new(Bones::of_window(window.id, &columns, &order)));
             let started = Instant::now();
             let block = encode::encode(&columns, &order, &mut sieve)?;
             metrics.encode_seconds.observe(started.elapsed().as_secs_f64());
+            // After the encoder has given its memory back.
+            let bones = runs.map(|_| Arc::new(Bones::of_window(window.id, &columns, &order)));
             Ok(Some(Encoded { bones, rollup, rollup_file, block, sieve }))
         };
         self.background.run(work).await
