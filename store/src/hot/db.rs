@@ -42,8 +42,11 @@ const BLOCK_CACHE_BYTES: usize = 16 << 20;
 /// RocksDB reserves this much for its own list of files at a time; its default is 4 MB.
 const MANIFEST_BYTES: usize = 64 << 10;
 
-/// What windows have in memory: two of them hold a whole window of the default size.
-const MEMTABLE_BYTES: usize = 8 << 20;
+/// What windows have in memory: one of the default size has about as many bytes of batches.
+const MEMTABLE_BYTES: usize = 4 << 20;
+
+/// So that batches need not wait while what came before is written to a file.
+const MEMTABLES_MAX: i32 = 3;
 
 /// Dictionaries that are ready to read batches, some 100 kB each.
 const DECODERS_MAX: usize = 64;
@@ -302,6 +305,7 @@ fn runs_options(cache: &Cache) -> Options {
 fn group_options(cache: &Cache) -> Options {
     let mut options = Options::default();
     options.set_write_buffer_size(MEMTABLE_BYTES);
+    options.set_max_write_buffer_number(MEMTABLES_MAX);
     options.set_compression_type(rocksdb::DBCompressionType::None);
     options.set_disable_auto_compactions(true);
     let mut table = BlockBasedOptions::default();

@@ -65,7 +65,7 @@ impl Editor {
     pub(crate) fn new(parts: EditorParts, manifest: Arc<Manifest>, is_loaded: bool, epoch: u32) -> Self {
         let EditorParts { store, db, local_root, views, metrics, probe } = parts;
         let next_number = u64::from(epoch) << EPOCH_SHIFT;
-        Self {
+        let editor = Self {
             store,
             db,
             local_root,
@@ -74,7 +74,9 @@ impl Editor {
             probe,
             first_number: next_number,
             state: Mutex::new(State { manifest, is_loaded, next_number }),
-        }
+        };
+        editor.count_cold();
+        editor
     }
 
     /// The newest manifest.
