@@ -293,6 +293,10 @@ describe('runs', () => {
       };
     };
     await send([started(1), started(5 * 60)]);
+    // Runs follow their spans by a moment.
+    for (const state of ['running', 'stuck']) {
+      await expect.poll(async () => (await api<WireRuns>(`/api/v1/runs?state=${state}`)).runs.length, { timeout: 10_000 }).toBeGreaterThan(0);
+    }
   });
 
   test('unfinished ones come first, each with what it is at', async () => {
