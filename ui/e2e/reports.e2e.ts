@@ -293,21 +293,19 @@ describe('runs', () => {
       };
     };
     await send([started(1), started(5 * 60)]);
+  });
+
+  test('unfinished ones come first, each with what it is at', async () => {
     // Runs follow their spans by a moment.
     for (const state of ['running', 'stuck']) {
       await expect.poll(async () => (await api<WireRuns>(`/api/v1/runs?state=${state}`)).runs.length, { timeout: 10_000 }).toBeGreaterThan(0);
     }
-  });
-
-  test('unfinished ones come first, each with what it is at', async () => {
     const [stuck, running] = await Promise.all(
       ['stuck', 'running'].map((state) => api<WireRuns>(`/api/v1/runs?state=${state}&limit=500`)),
     );
     await open('/runs');
     const rows = page.getByTestId('runs').locator('tbody tr');
     const unfinished = stuck!.runs.length + running!.runs.length;
-    expect(running!.runs).not.toEqual([]);
-    expect(stuck!.runs).not.toEqual([]);
     expect(await rows.count()).toBe(unfinished);
 
     await page.getByLabel('State').selectOption('all');
