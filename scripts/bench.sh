@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Measures the server end to end, once with whole traces in each request and once with the spans of a trace scattered
-# over senders. Arguments go to the load run; `--help` lists them.
+# Measures the server end to end, once with whole traces in each request, once with the spans of a trace scattered over
+# senders, and once without deriving runs and steps; then lookups among many blocks, and reports over months. Arguments go
+# to the load runs; `--help` lists them.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 for arrangement in whole scattered; do

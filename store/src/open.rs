@@ -276,7 +276,6 @@ impl Store {
             merges: Arc::clone(&merges),
         };
         let rules = settings.operations.clone();
-        let derives = settings.derive_operations;
         let writer = Writer::new(Shared {
             batches: std::sync::Mutex::new(Some(batches)),
             budget: budget.clone(),
@@ -301,16 +300,9 @@ impl Store {
             clock,
             metrics: metrics.clone(),
         });
-        let followed = reader.clone();
-        let follower = Arc::clone(&run_worker);
-        let following = tokio::spawn(async move {
-            if derives {
-                follower.run(followed).await;
-            }
-        });
         Ok(Self {
             writer,
-            reader,
+            reader: reader.clone(),
             deleter,
             retention,
             hot: Arc::clone(&db),
@@ -332,7 +324,7 @@ impl Store {
                 tokio::spawn(retirer.run()),
                 tokio::spawn(compactor.run(offloaded)),
             ],
-            following,
+            following: tokio::spawn(Arc::clone(&run_worker).run(reader)),
             run_worker,
             background,
         })

@@ -306,6 +306,7 @@ describe('runs', () => {
     await open('/runs');
     const rows = page.getByTestId('runs').locator('tbody tr');
     const unfinished = stuck!.runs.length + running!.runs.length;
+    expect(unfinished).toBeGreaterThan(0);
     expect(await rows.count()).toBe(unfinished);
 
     await page.getByLabel('State').selectOption('all');

@@ -285,7 +285,8 @@ fn links(lists: &arrow::array::ListArray, row: usize) -> Result<Vec<Link>, Error
         .collect()
 }
 
-fn sorted_attributes(text: &str) -> Result<Vec<KeyValue>, Error> {
+/// Attributes kept as JSON, sorted by key as every span has them.
+pub(crate) fn sorted_attributes(text: &str) -> Result<Vec<KeyValue>, Error> {
     let mut attributes = json::parse_attributes(text)?;
     convert::sort_attributes(&mut attributes);
     Ok(attributes)

@@ -141,7 +141,7 @@ impl Committer {
         let mut batch = WriteBatch::default();
         let pieces = group.iter().flat_map(|append| append.request.pieces());
         let dictionaries = pieces.clone().filter_map(|piece| piece.dictionary.as_deref());
-        let added = hot.group.add_dictionaries(dictionaries, &mut batch)?;
+        let added = hot.group.add_dictionaries(&family, dictionaries, &mut batch);
         for (number, piece) in (self.window.batches..).zip(pieces) {
             batch.put_cf(&family, keys::batch(hot.id, number), &piece.value);
         }

@@ -3,7 +3,7 @@
 //! A dictionary is raw text of some batches that came one after the other. It is made anew every [`RENEW_BYTES`], so it follows
 //! what is sent. A batch names the one it was compressed with; [`super::Group`] keeps it beside the batch, written in the same step.
 //!
-//! Never trains anything: on the mixed load text as it came is as good, and costs a copy (`cargo bench --bench layouts`).
+//! Never trains anything: text as it came costs a copy, and saves what `cargo bench --bench layouts` prints.
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hasher};

@@ -56,21 +56,22 @@ impl Group {
         self.db.group_bytes(self.first)
     }
 
-    /// Has `batch` write the dictionaries too that are not there, and says which; [`Self::has`] is to be told when they are.
+    /// Has `batch` write into the group's `family` the dictionaries too that are not there, and says which; [`Self::has`] is to be told when they are.
     pub(crate) fn add_dictionaries<'a>(
         &self,
+        family: &Family<'_>,
         needed: impl Iterator<Item = &'a Dictionary>,
         batch: &mut WriteBatch,
-    ) -> Result<Vec<DictionaryId>, Error> {
-        let (family, there) = (self.family()?, self.dictionaries());
+    ) -> Vec<DictionaryId> {
+        let there = self.dictionaries();
         let mut added = Vec::new();
         for dictionary in needed {
             if !there.contains(&dictionary.id) && !added.contains(&dictionary.id) {
-                batch.put_cf(&family, keys::dictionary(dictionary.id), &dictionary.packed);
+                batch.put_cf(family, keys::dictionary(dictionary.id), &dictionary.packed);
                 added.push(dictionary.id);
             }
         }
-        Ok(added)
+        added
     }
 
     /// Dictionaries are durable.

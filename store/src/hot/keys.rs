@@ -18,10 +18,7 @@ const SUMMARY: u8 = b's';
 
 /// Where a dictionary of a group's batches lies, see [`super::dictionary`].
 pub(crate) fn dictionary(id: DictionaryId) -> [u8; 17] {
-    let mut key = [DICTIONARY; 17];
-    key[..8].copy_from_slice(&window(ALL_WINDOWS));
-    key[9..].copy_from_slice(&id.to_be_bytes());
-    key
+    numbered(ALL_WINDOWS, DICTIONARY, id)
 }
 
 /// What the keys of the oldest window there can be begin with.
@@ -41,10 +38,7 @@ pub(crate) fn parse_window(key: &[u8]) -> Option<WindowId> {
 
 /// Where a batch lies.
 pub(crate) fn batch(id: WindowId, number: BatchNumber) -> [u8; 17] {
-    let mut key = [BATCH; 17];
-    key[..8].copy_from_slice(&window(id));
-    key[9..].copy_from_slice(&number.to_be_bytes());
-    key
+    numbered(id, BATCH, number)
 }
 
 /// The keys of all batches of a window lie between these: the first one, and what comes after the last.
@@ -76,6 +70,13 @@ pub(crate) fn page(id: WindowId, number: u32) -> [u8; 13] {
 /// Where lies what is known of a spilled window, see [`super::spilled`].
 pub(crate) fn summary(id: WindowId) -> [u8; 9] {
     of_kind(id, SUMMARY)
+}
+
+fn numbered(id: WindowId, kind: u8, number: u64) -> [u8; 17] {
+    let mut key = [kind; 17];
+    key[..8].copy_from_slice(&window(id));
+    key[9..].copy_from_slice(&number.to_be_bytes());
+    key
 }
 
 fn of_kind(id: WindowId, kind: u8) -> [u8; 9] {

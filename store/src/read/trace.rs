@@ -28,7 +28,7 @@ impl Shared {
         let mut reads = Vec::new();
         for manifest in view.manifests.values() {
             for block in &manifest.blocks {
-                if may_have(block, trace_id) && !self.is_still_hot(view, &manifest.writer, block) {
+                if self.is_needed(view, &manifest.writer, block, trace_id) {
                     reads.push(self.spans_in_block(block, trace_id));
                 }
             }
@@ -49,9 +49,9 @@ impl Shared {
         if view.deleted.contains(trace_id) {
             return Ok(Some(Vec::new()));
         }
-        let needs =
-            |writer: &str, block: &BlockEntry| may_have(block, trace_id) && !self.is_still_hot(view, writer, block);
-        if view.manifests.values().any(|manifest| manifest.blocks.iter().any(|block| needs(&manifest.writer, block))) {
+        let mut blocks =
+            view.manifests.values().flat_map(|manifest| manifest.blocks.iter().map(|it| (&manifest.writer, it)));
+        if blocks.any(|(writer, block)| self.is_needed(view, writer, block, trace_id)) {
             return Ok(None);
         }
         let mut spans = Vec::new();
@@ -61,11 +61,7 @@ impl Shared {
                     let trace = columns.traces.find(trace_id);
                     spans.extend(trace.map_or_else(|| Ok(Vec::new()), |trace| columns.spans_of(trace))?);
                 }
-                None => {
-                    for request in lookup::batches(window, &batches_of(view, window, trace_id)?)? {
-                        convert::spans_of_trace(&request, trace_id, &mut spans);
-                    }
-                }
+                None => add_as_sent(view, window, trace_id, &mut spans)?,
             }
         }
         Ok(Some(each_once(spans)))
@@ -78,6 +74,11 @@ impl Shared {
         }
         let footer = self.indexes.footer(block).await?;
         reader::spans_of_trace(&self.objects, block, footer, row_groups, trace_id).await
+    }
+
+    /// Whether a block may have spans of a trace that the hot tier does not have.
+    fn is_needed(&self, view: &View, writer: &str, block: &BlockEntry, trace_id: TraceId) -> bool {
+        may_have(block, trace_id) && !self.is_still_hot(view, writer, block)
     }
 
     /// Whether the hot tier still has all that a block has, so that the block need not be read.
@@ -94,11 +95,17 @@ fn may_have(block: &BlockEntry, trace_id: TraceId) -> bool {
 fn hot_spans(view: &View, trace_id: TraceId) -> Result<Vec<Span>, Error> {
     let mut spans = Vec::new();
     for window in &view.hot {
-        for request in lookup::batches(window, &batches_of(view, window, trace_id)?)? {
-            convert::spans_of_trace(&request, trace_id, &mut spans);
-        }
+        add_as_sent(view, window, trace_id, &mut spans)?;
     }
     Ok(spans)
+}
+
+/// Adds what a window's batches have of a trace.
+fn add_as_sent(view: &View, window: &HotWindow, trace_id: TraceId, spans: &mut Vec<Span>) -> Result<(), Error> {
+    for request in lookup::batches(window, &batches_of(view, window, trace_id)?)? {
+        convert::spans_of_trace(&request, trace_id, spans);
+    }
+    Ok(())
 }
 
 /// The batches of a window that have spans of a trace.

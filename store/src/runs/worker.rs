@@ -161,8 +161,11 @@ impl RunWorker {
         self.closing.notify_one();
     }
 
-    /// Follows the spans until it is stopped.
+    /// Follows the spans until it is stopped; not at all when nothing is to be derived.
     pub(crate) async fn run(self: Arc<Self>, reader: Reader) {
+        if !self.parts.settings.derive_operations {
+            return;
+        }
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         for tick in 0u64.. {

@@ -11,9 +11,10 @@ use model::{Event, KeyValue, Link, Resource, Scope, Span, SpanKind, StatusCode, 
 use proto::UnixNanos;
 
 use super::Columns;
+use super::intern::TextId;
 use super::sparse::Sparse;
 use super::traces::TraceNumber;
-use crate::cold::decode::SharedJson;
+use crate::cold::decode::{SharedJson, sorted_attributes};
 use crate::{Error, convert, json};
 
 impl Columns {
@@ -26,7 +27,7 @@ impl Columns {
         for row in &rows {
             spans.push(self.bare_span(*row as usize, &mut shared)?);
         }
-        let text = |id: u32| self.texts.get(id).to_owned();
+        let text = |id: TextId| self.texts.get(id).to_owned();
         each_of(&self.trace_state, &rows, |at, id| spans[at].trace_state = text(*id));
         each_of(&self.status_message, &rows, |at, id| spans[at].status_message = text(*id));
         each_of(&self.dropped_attributes_count, &rows, |at, count| spans[at].dropped_attributes_count = *count);
@@ -39,7 +40,7 @@ impl Columns {
             spans[at].events.push(Event {
                 time: UnixNanos::from_i64(event.time_unix_nano),
                 name: text(event.name),
-                attributes: self.attributes_of_json(event.attributes)?,
+                attributes: sorted_attributes(self.texts.get(event.attributes))?,
                 dropped_attributes_count: event.dropped_attributes_count,
             });
         }
@@ -49,7 +50,7 @@ impl Columns {
                 trace_id: link.trace_id.to_vec(),
                 span_id: link.span_id.to_vec(),
                 trace_state: text(link.trace_state),
-                attributes: self.attributes_of_json(link.attributes)?,
+                attributes: sorted_attributes(self.texts.get(link.attributes))?,
                 dropped_attributes_count: link.dropped_attributes_count,
                 flags: link.flags,
             });
@@ -60,6 +61,7 @@ impl Columns {
     /// What every span has.
     fn bare_span(&self, row: usize, shared: &mut Shared) -> Result<Span, Error> {
         let (resource, scope) = (self.resources[self.resource[row] as usize].json, self.scope[row]);
+        let json = |id| SharedJson::parse(self.texts.get(id));
         Ok(Span {
             trace_id: self.traces.id_of_row(row),
             span_id: self.span_id[row],
@@ -78,13 +80,13 @@ impl Columns {
             dropped_events_count: 0,
             links: Vec::new(),
             dropped_links_count: 0,
-            resource: shared.resource(resource, || self.texts.get(resource))?,
-            scope: shared.scope(scope, || self.texts.get(scope))?,
+            resource: read_once(&mut shared.resources, resource, || json(resource)?.into_resource())?,
+            scope: read_once(&mut shared.scopes, scope, || json(scope)?.into_scope())?,
         })
     }
 
     fn add_attributes(&self, rows: &[u32], spans: &mut [Span]) -> Result<(), Error> {
-        let text = |id: u32| self.texts.get(id);
+        let text = |id: TextId| self.texts.get(id);
         let mut in_json = Vec::new();
         for (key, column) in self.attributes.keys.iter().zip(&self.attributes.columns) {
             let key = text(*key);
@@ -102,39 +104,26 @@ impl Columns {
         spans.iter_mut().for_each(|span| convert::sort_attributes(&mut span.attributes));
         Ok(())
     }
-
-    fn attributes_of_json(&self, json: u32) -> Result<Vec<KeyValue>, Error> {
-        let mut attributes = json::parse_attributes(self.texts.get(json))?;
-        convert::sort_attributes(&mut attributes);
-        Ok(attributes)
-    }
 }
 
 /// Resources and scopes, each read once, by the number of their JSON.
 #[derive(Default)]
 struct Shared {
-    resources: HashMap<u32, Arc<Resource>>,
-    scopes: HashMap<u32, Arc<Scope>>,
+    resources: HashMap<TextId, Arc<Resource>>,
+    scopes: HashMap<TextId, Arc<Scope>>,
 }
 
-impl Shared {
-    fn resource<'a>(&mut self, id: u32, json: impl FnOnce() -> &'a str) -> Result<Arc<Resource>, Error> {
-        if let Some(known) = self.resources.get(&id) {
-            return Ok(Arc::clone(known));
-        }
-        let resource = Arc::new(SharedJson::parse(json())?.into_resource()?);
-        self.resources.insert(id, Arc::clone(&resource));
-        Ok(resource)
+fn read_once<T>(
+    known: &mut HashMap<TextId, Arc<T>>,
+    id: TextId,
+    read: impl FnOnce() -> Result<T, Error>,
+) -> Result<Arc<T>, Error> {
+    if let Some(known) = known.get(&id) {
+        return Ok(Arc::clone(known));
     }
-
-    fn scope<'a>(&mut self, id: u32, json: impl FnOnce() -> &'a str) -> Result<Arc<Scope>, Error> {
-        if let Some(known) = self.scopes.get(&id) {
-            return Ok(Arc::clone(known));
-        }
-        let scope = Arc::new(SharedJson::parse(json())?.into_scope()?);
-        self.scopes.insert(id, Arc::clone(&scope));
-        Ok(scope)
-    }
+    let value = Arc::new(read()?);
+    known.insert(id, Arc::clone(&value));
+    Ok(value)
 }
 
 /// Calls `each` with the values of `rows`, which ascend, and the place of their row among those.
