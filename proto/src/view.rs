@@ -6,6 +6,31 @@
 use crate::wire::{Field, Fields};
 use crate::{SpanId, TraceId, UnixNanos};
 
+/// A `string` whose bytes were checked before, and are not looked at again until the text is asked for: most of what a request has
+/// was in the one before it, and comparing bytes tells that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Text<'a>(&'a [u8]);
+
+impl<'a> Text<'a> {
+    /// As it was sent.
+    #[must_use]
+    pub const fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The text; empty when it was not checked and is none.
+    #[must_use]
+    pub fn as_str(self) -> &'a str {
+        std::str::from_utf8(self.0).unwrap_or_default()
+    }
+}
+
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Self {
+        Self(text.as_bytes())
+    }
+}
+
 /// `ExportTraceServiceRequest` and `TracesData`: a list of [`ResourceSpansView`].
 pub fn resource_spans(request: &[u8]) -> impl Iterator<Item = ResourceSpansView<'_>> {
     messages(request, 1).map(ResourceSpansView::new)
@@ -147,7 +172,7 @@ pub struct SpanView<'a> {
     /// W3C trace flags and `is_remote` bits.
     pub flags: u32,
     /// The operation.
-    pub name: &'a str,
+    pub name: Text<'a>,
     /// `SpanKind` as sent.
     pub kind: i32,
     /// When it began.
@@ -196,7 +221,7 @@ impl<'a> SpanView<'a> {
             parent_span_id: None,
             trace_state: "",
             flags: 0,
-            name: "",
+            name: Text::default(),
             kind: 0,
             start: UnixNanos::ZERO,
             end: UnixNanos::ZERO,
@@ -215,7 +240,7 @@ impl<'a> SpanView<'a> {
                 (9, Field::Bytes(_)) => {}
                 (3, Field::Bytes(_)) => view.trace_state = field.str().unwrap_or_default(),
                 (4, Field::Bytes(bytes)) => view.parent_span_id = SpanId::from_bytes(bytes).ok(),
-                (5, Field::Bytes(_)) => view.name = field.str().unwrap_or_default(),
+                (5, Field::Bytes(name)) => view.name = Text(name),
                 (6, Field::Varint(number)) => view.kind = number as i32,
                 (7, Field::Fixed64(nanos)) => view.start = UnixNanos::from_wire(nanos),
                 (8, Field::Fixed64(nanos)) => view.end = UnixNanos::from_wire(nanos),
@@ -327,17 +352,17 @@ impl<'a> LinkView<'a> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct KeyValueView<'a> {
     /// The attribute's name.
-    pub key: &'a str,
+    pub key: Text<'a>,
     /// Its value.
     pub value: ValueView<'a>,
 }
 
 impl<'a> KeyValueView<'a> {
     fn new(message: &'a [u8]) -> Self {
-        let mut view = Self { key: "", value: ValueView::Empty };
+        let mut view = Self { key: Text::default(), value: ValueView::Empty };
         for (number, field) in Fields::new(message) {
             match number {
-                1 => view.key = field.str().unwrap_or_default(),
+                1 => view.key = Text(field.bytes().unwrap_or_default()),
                 2 => view.value = ValueView::new(field.bytes().unwrap_or_default()),
                 _ => {}
             }
@@ -352,7 +377,7 @@ pub enum ValueView<'a> {
     /// None of the variants was set.
     Empty,
     /// Text.
-    String(&'a str),
+    String(Text<'a>),
     /// True or false.
     Bool(bool),
     /// Signed 64-bit integer.
@@ -372,7 +397,7 @@ impl<'a> ValueView<'a> {
         let mut value = Self::Empty;
         for (number, field) in Fields::new(message) {
             match (number, field) {
-                (1, Field::Bytes(_)) => value = Self::String(field.str().unwrap_or_default()),
+                (1, Field::Bytes(text)) => value = Self::String(Text(text)),
                 (2, Field::Varint(number)) => value = Self::Bool(number != 0),
                 (3, Field::Varint(number)) => value = Self::Int(number as i64),
                 (4, Field::Fixed64(bits)) => value = Self::Double(f64::from_bits(bits)),

@@ -53,7 +53,7 @@ fn convert_span(span: &SpanView<'_>, resource: Arc<Resource>, scope: Arc<Scope>)
         parent_span_id: span.parent_span_id,
         trace_state: span.trace_state.to_owned(),
         flags: span.flags,
-        name: span.name.to_owned(),
+        name: span.name.as_str().to_owned(),
         kind: SpanKind::from_wire(span.kind),
         start: span.start,
         end: span.end,
@@ -91,7 +91,7 @@ fn convert_span(span: &SpanView<'_>, resource: Arc<Resource>, scope: Arc<Scope>)
 /// Attributes sorted by key, as every [`Span`] has them.
 pub(crate) fn attributes<'a>(views: impl Iterator<Item = KeyValueView<'a>>) -> Vec<KeyValue> {
     let mut attributes: Vec<_> =
-        views.map(|view| KeyValue { key: view.key.to_owned(), value: value(view.value) }).collect();
+        views.map(|view| KeyValue { key: view.key.as_str().to_owned(), value: value(view.value) }).collect();
     sort_attributes(&mut attributes);
     attributes
 }
@@ -104,14 +104,16 @@ pub(crate) fn sort_attributes(attributes: &mut [KeyValue]) {
 fn value(view: ValueView<'_>) -> Value {
     match view {
         ValueView::Empty => Value::Empty,
-        ValueView::String(text) => Value::String(text.to_owned()),
+        ValueView::String(text) => Value::String(text.as_str().to_owned()),
         ValueView::Bool(flag) => Value::Bool(flag),
         ValueView::Int(number) => Value::Int(number),
         ValueView::Double(number) => Value::Double(number),
         ValueView::Bytes(bytes) => Value::Bytes(bytes.to_vec()),
         ValueView::Array(array) => Value::Array(array.values().map(value).collect()),
         ValueView::Map(map) => Value::Map(
-            map.entries().map(|entry| KeyValue { key: entry.key.to_owned(), value: value(entry.value) }).collect(),
+            map.entries()
+                .map(|entry| KeyValue { key: entry.key.as_str().to_owned(), value: value(entry.value) })
+                .collect(),
         ),
     }
 }

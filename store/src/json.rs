@@ -29,7 +29,7 @@ pub(crate) fn write_attributes<'a>(out: &mut String, attributes: impl Iterator<I
 pub(crate) fn write_value(out: &mut String, value: ValueView<'_>) {
     match value {
         ValueView::Empty => out.push_str("null"),
-        ValueView::String(text) => write_string(out, text),
+        ValueView::String(text) => write_string(out, text.as_str()),
         ValueView::Bool(flag) => out.push_str(if flag { "true" } else { "false" }),
         ValueView::Int(number) => push_display(out, number),
         ValueView::Double(number) => write_double(out, number),
@@ -49,7 +49,7 @@ pub(crate) fn write_value(out: &mut String, value: ValueView<'_>) {
             out.push(']');
         }
         ValueView::Map(map) => {
-            let escaped = map.entries().next().is_some_and(|first| first.key.starts_with('$'));
+            let escaped = map.entries().next().is_some_and(|first| first.key.as_bytes().starts_with(b"$"));
             if escaped {
                 out.push_str("{\"$map\":");
             }
@@ -92,7 +92,7 @@ fn write_entries<'a>(out: &mut String, entries: impl Iterator<Item = KeyValueVie
         if position > 0 {
             out.push(',');
         }
-        write_string(out, entry.key);
+        write_string(out, entry.key.as_str());
         out.push(':');
         write_value(out, entry.value);
     }

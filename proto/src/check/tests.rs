@@ -65,7 +65,7 @@ fn a_bad_span_is_left_out_alone() {
     );
     let names: Vec<_> = view::resource_spans(checked.bytes())
         .flat_map(|spans| spans.scope_spans().collect::<Vec<_>>())
-        .flat_map(|spans| spans.spans().map(|span| span.name).collect::<Vec<_>>())
+        .flat_map(|spans| spans.spans().map(|span| span.name.as_str()).collect::<Vec<_>>())
         .collect();
     assert_eq!(names, ["s1", "s5"]);
 }
@@ -169,7 +169,7 @@ fn same_value(view: view::ValueView<'_>, value: Option<&AnyValue>) -> bool {
     use view::ValueView as V;
     match (view, value.and_then(|value| value.value.as_ref())) {
         (V::Empty, None) => true,
-        (V::String(a), Some(Value::StringValue(b))) => a == b,
+        (V::String(a), Some(Value::StringValue(b))) => a.as_str() == b,
         (V::Bool(a), Some(Value::BoolValue(b))) => a == *b,
         (V::Int(a), Some(Value::IntValue(b))) => a == *b,
         (V::Double(a), Some(Value::DoubleValue(b))) => a.to_bits() == b.to_bits(),
@@ -196,7 +196,7 @@ proptest! {
             prop_assert_eq!(&view.trace_id.as_bytes()[..], &span.trace_id[..]);
             prop_assert_eq!(&view.span_id.as_bytes()[..], &span.span_id[..]);
             prop_assert_eq!(view.parent_span_id.is_some(), span.parent_span_id == vec![3; 8]);
-            prop_assert_eq!((view.name, view.kind, view.flags), (&span.name[..], span.kind, span.flags));
+            prop_assert_eq!((view.name.as_str(), view.kind, view.flags), (&span.name[..], span.kind, span.flags));
             prop_assert_eq!(view.start, crate::UnixNanos::from_wire(span.start_time_unix_nano));
             prop_assert_eq!(view.end, crate::UnixNanos::from_wire(span.end_time_unix_nano));
             let status = span.status.as_ref().expect("always set");
@@ -204,7 +204,7 @@ proptest! {
             let attributes: Vec<_> = view.attributes().collect();
             prop_assert_eq!(attributes.len(), span.attributes.len());
             for (view, attribute) in attributes.iter().zip(&span.attributes) {
-                prop_assert_eq!(view.key, &attribute.key);
+                prop_assert_eq!(view.key.as_str(), &attribute.key);
                 prop_assert!(same_value(view.value, attribute.value.as_ref()));
             }
             prop_assert_eq!(view.events().map(|event| event.name).collect::<Vec<_>>(), vec![&status.message[..]]);

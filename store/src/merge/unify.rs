@@ -323,7 +323,7 @@ fn with_demoted(rest: &ArrayRef, demoted: &[Demoted]) -> Result<ArrayRef, Error>
 
 fn value(array: &ArrayRef, row: usize) -> Result<ValueView<'_>, Error> {
     Ok(match Kind::of(array.data_type())? {
-        Kind::Text => ValueView::String(array.as_string::<i32>().value(row)),
+        Kind::Text => ValueView::String(array.as_string::<i32>().value(row).into()),
         Kind::Int => ValueView::Int(array.as_primitive::<Int64Type>().value(row)),
         Kind::Double => ValueView::Double(array.as_primitive::<Float64Type>().value(row)),
         Kind::Bool => ValueView::Bool(array.as_boolean().value(row)),

@@ -43,17 +43,18 @@ impl Priorities {
     }
 
     fn of_span(&self, service: &str, span: &SpanView<'_>, key: &mut String) -> Priority {
-        let classify = |attribute| self.classifier.classify(service, span.name, attribute).priority();
+        let name = span.name.as_str();
+        let classify = |attribute| self.classifier.classify(service, name, attribute).priority();
         if let Some(class) = class_attribute(span) {
             return classify(Some(class));
         }
-        if service.len() + span.name.len() > KNOWN_BYTES_MAX {
+        if service.len() + name.len() > KNOWN_BYTES_MAX {
             return classify(None);
         }
         key.clear();
         key.push_str(service);
         key.push('\0');
-        key.push_str(span.name);
+        key.push_str(name);
         if let Some(known) = self.known.get(key.as_str()) {
             return known;
         }
@@ -65,8 +66,8 @@ impl Priorities {
 
 fn service<'a>(resource_spans: &ResourceSpansView<'a>) -> &'a str {
     let mut attributes = ResourceView(resource_spans.resource).attributes();
-    match attributes.find(|attribute| attribute.key == "service.name").map(|attribute| attribute.value) {
-        Some(ValueView::String(service)) => service,
+    match attributes.find(|attribute| attribute.key.as_str() == "service.name").map(|attribute| attribute.value) {
+        Some(ValueView::String(service)) => service.as_str(),
         _ => "",
     }
 }
@@ -75,9 +76,9 @@ fn service<'a>(resource_spans: &ResourceSpansView<'a>) -> &'a str {
 fn class_attribute<'a>(span: &SpanView<'a>) -> Option<&'a str> {
     let mut found: [Option<&str>; CLASS_ATTRIBUTES.len()] = [None; CLASS_ATTRIBUTES.len()];
     for attribute in span.attributes() {
-        let place = CLASS_ATTRIBUTES.iter().position(|key| *key == attribute.key);
+        let place = CLASS_ATTRIBUTES.iter().position(|key| key.as_bytes() == attribute.key.as_bytes());
         if let (Some(place), ValueView::String(text)) = (place, attribute.value) {
-            found[place] = Some(text);
+            found[place] = Some(text.as_str());
         }
     }
     found.into_iter().flatten().next()

@@ -93,7 +93,7 @@ impl Folding {
         let mut folded = Folded::default();
         // The texts that are looked for get their numbers before any batch has them.
         for text in [&request.service, &request.name].into_iter().flatten() {
-            folded.texts.intern(text);
+            folded.texts.intern(text.as_str());
         }
         let conditions = Conditions::new(request, |text| folded.texts.find(text));
         Self { folded, conditions }

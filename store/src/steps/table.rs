@@ -342,7 +342,7 @@ impl Table {
                 serde_json::from_str(view.path).map_err(|_| corrupt("a path is no list of texts"))?;
             let step_service = self.texts.intern(view.step_service);
             for (at, Name(name)) in names.iter().enumerate() {
-                let name = self.texts.intern(name);
+                let name = self.texts.intern(&**name);
                 let is_last = at + 1 == names.len();
                 path = self.below(path, if is_last { step_service } else { NONE }, name);
                 self.nodes[path as usize].is_rest |= is_last && self.texts.get(name) == OTHER_STEPS;

@@ -5,7 +5,7 @@
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use proto::view::{KeyValueView, ValueView};
+use proto::view::{KeyValueView, Text, ValueView};
 
 use super::intern::{Interner, TextId};
 use super::sparse::Sparse;
@@ -38,9 +38,9 @@ pub(crate) struct AttributeColumn {
 }
 
 impl AttributeColumn {
-    fn push_string(&mut self, texts: &mut Interner, row: u32, text: &str) {
+    fn push_string(&mut self, texts: &mut Interner, row: u32, text: Text<'_>) {
         if let Some(last) = self.strings.values.last()
-            && texts.get(*last) == text
+            && texts.has(*last, text)
         {
             self.strings.push(row, *last);
             return;
@@ -48,7 +48,7 @@ impl AttributeColumn {
         let known = texts.len();
         let is_id = self.new_strings > PROBATION_VALUES && self.new_strings as usize * 4 > self.strings.len() * 3;
         // Ids do not come back, so looking for them is wasted.
-        let id = if is_id { texts.append(text) } else { texts.intern(text) };
+        let id = if is_id { texts.append(text.as_str()) } else { texts.intern(text) };
         self.new_strings += u32::from(texts.len() > known);
         self.strings.push(row, id);
     }
@@ -65,7 +65,9 @@ pub(crate) struct AttributeTable {
     /// Key and JSON of the values of keys beyond [`KEYS_MAX`].
     pub(crate) overflow: Sparse<(TextId, TextId)>,
     /// For each span name the columns of its last span's attributes, in the sender's order.
-    sequences: HashMap<TextId, Vec<u32>, RandomState>,
+    sequences: Vec<Vec<u32>>,
+    /// Where that is, by span name.
+    sequence_of: HashMap<TextId, usize, RandomState>,
     scratch: String,
 }
 
@@ -78,16 +80,13 @@ impl AttributeTable {
         name: TextId,
         attributes: impl Iterator<Item = KeyValueView<'a>>,
     ) {
-        let has_room = self.sequences.len() < SEQUENCES_MAX;
+        let of_name = self.sequence_of(name);
         // Taken out while columns change; put back as it was found, or better.
-        let mut sequence = match self.sequences.get_mut(&name) {
-            Some(sequence) => Some(std::mem::take(sequence)),
-            None => has_room.then(Vec::new),
-        };
+        let mut sequence = of_name.map(|at| std::mem::take(&mut self.sequences[at]));
         for (position, attribute) in attributes.enumerate() {
             let expected = sequence.as_ref().and_then(|sequence| sequence.get(position)).copied();
             let at = match expected {
-                Some(at) if texts.get(self.keys[at as usize]) == attribute.key => at,
+                Some(at) if texts.has(self.keys[at as usize], attribute.key) => at,
                 _ => {
                     let key = texts.intern(attribute.key);
                     let Some(at) = self.column(key) else {
@@ -110,9 +109,21 @@ impl AttributeTable {
                 other => column.others.push(row, json_text(texts, &mut self.scratch, other)),
             }
         }
-        if let Some(sequence) = sequence {
-            self.sequences.insert(name, sequence);
+        if let Some((at, sequence)) = of_name.zip(sequence) {
+            self.sequences[at] = sequence;
         }
+    }
+
+    fn sequence_of(&mut self, name: TextId) -> Option<usize> {
+        if let Some(known) = self.sequence_of.get(&name) {
+            return Some(*known);
+        }
+        let at = self.sequences.len();
+        (at < SEQUENCES_MAX).then(|| {
+            self.sequences.push(Vec::new());
+            self.sequence_of.insert(name, at);
+            at
+        })
     }
 
     /// The values of a key, if it has a column.
@@ -147,5 +158,5 @@ fn remember(sequence: &mut Vec<u32>, position: usize, at: u32) {
 fn json_text(texts: &mut Interner, scratch: &mut String, value: ValueView<'_>) -> TextId {
     scratch.clear();
     json::write_value(scratch, value);
-    texts.intern(scratch)
+    texts.intern(scratch.as_str())
 }

@@ -196,7 +196,7 @@ impl Columns {
                 EventRow {
                     time_unix_nano: event.time.as_i64(),
                     name: self.texts.intern(event.name),
-                    attributes: self.texts.intern(&self.scratch),
+                    attributes: self.texts.intern(self.scratch.as_str()),
                     dropped_attributes_count: event.dropped_attributes_count,
                 },
             );
@@ -213,7 +213,7 @@ impl Columns {
                     trace_id: link.trace_id.into(),
                     span_id: link.span_id.into(),
                     trace_state: self.texts.intern(link.trace_state),
-                    attributes: self.texts.intern(&self.scratch),
+                    attributes: self.texts.intern(self.scratch.as_str()),
                     dropped_attributes_count: link.dropped_attributes_count,
                     flags: link.flags,
                 },
@@ -238,7 +238,7 @@ impl Columns {
             view.dropped_attributes_count(),
             |out| json::write_attributes(out, view.attributes()),
         );
-        let json = self.texts.intern(&self.scratch);
+        let json = self.texts.intern(self.scratch.as_str());
         let service = self.texts.intern(convert::resource(spans).service());
         let number = self.resources.len() as u32;
         self.resources.push(ResourceRow { json, service });
@@ -262,7 +262,7 @@ impl Columns {
             view.dropped_attributes_count(),
             |out| json::write_attributes(out, view.attributes()),
         );
-        let json = self.texts.intern(&self.scratch);
+        let json = self.texts.intern(self.scratch.as_str());
         self.known_scopes.insert(self.key_scratch.clone().into(), json);
         json
     }

@@ -129,7 +129,7 @@ fn read_once<T>(
 /// Calls `each` with the values of `rows`, which ascend, and the place of their row among those.
 fn each_of<'a, T>(column: &'a Sparse<T>, rows: &[u32], mut each: impl FnMut(usize, &'a T)) {
     let Some(first) = rows.first() else { return };
-    let mut next = column.rows.partition_point(|known| known < first);
+    let mut next = first_of(&column.rows, *first);
     for (at, row) in rows.iter().enumerate() {
         next += passed(&column.rows[next..], *row);
         while column.rows.get(next) == Some(row) {
@@ -137,6 +137,18 @@ fn each_of<'a, T>(column: &'a Sparse<T>, rows: &[u32], mut each: impl FnMut(usiz
             next += 1;
         }
     }
+}
+
+/// How many of `known` are below `row`. Most columns have about as many values in each stretch of rows, so that is begun with.
+fn first_of(known: &[u32], row: u32) -> usize {
+    let Some(last) = known.last().filter(|last| **last >= row) else { return known.len() };
+    let guess = (known.len() as u64 * u64::from(row) / (u64::from(*last) + 1)) as usize;
+    let (mut from, mut reach) = (guess, 1);
+    while from > 0 && known[from - 1] >= row {
+        from = guess.saturating_sub(reach);
+        reach *= 2;
+    }
+    from + passed(&known[from..], row)
 }
 
 /// How many of `known` are below `row`; the rows of a trace mostly follow one another, so it is mostly few.
