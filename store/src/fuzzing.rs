@@ -112,6 +112,10 @@ impl Block {
 struct Everything;
 
 impl Sieve for Everything {
+    fn reads(&self, _: &str) -> bool {
+        false
+    }
+
     fn sift(&mut self, _: &RecordBatch) -> Result<Option<BooleanArray>, Error> {
         Ok(None)
     }

@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use foldhash::fast::RandomState;
+
 use proto::UnixNanos;
 
 use super::{Context, Health, Needs, Policy, StateKey, TraceFacts};
@@ -74,7 +76,7 @@ pub fn state_changes(traces: &[TraceFacts<'_>], context: &Context<'_>) -> Vec<bo
     // Where nothing failed nothing changed: few operations are left to be put in order.
     let failed = traces.iter().filter(|facts| facts.has_error()).map(StateKey::of);
     let failing = context.last_health.iter().filter(|(_, health)| **health == Health::Failing).map(|(key, _)| *key);
-    let unwell: HashSet<StateKey<'_>> = failed.chain(failing).collect();
+    let unwell: HashSet<StateKey<'_>, RandomState> = failed.chain(failing).collect();
     if unwell.is_empty() {
         return vec![false; traces.len()];
     }

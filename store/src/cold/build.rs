@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, Int64Array};
 use arrow::array::{
-    ArrayRef, BinaryArray, BooleanBufferBuilder, DictionaryArray, FixedSizeBinaryArray, Int32Array, ListArray,
-    StringArray, StructArray, UInt32Array,
+    Array, ArrayRef, BinaryArray, BooleanArray, BooleanBufferBuilder, DictionaryArray, FixedSizeBinaryArray,
+    Int32Array, Int64Array, ListArray, StringArray, StructArray, UInt32Array,
 };
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
 use arrow::datatypes::Int32Type;
@@ -51,29 +50,32 @@ impl Order {
         self.old_of_new.iter().map(|old| column[*old as usize])
     }
 
-    /// A sparse column as one slot per row of the block. A second value of a row goes to `second`.
-    pub(crate) fn spread<T: Copy + Default>(&self, column: &Sparse<T>, mut second: impl FnMut(u32, T)) -> Spread<T> {
+    /// Without the rows of the block that do not stay.
+    pub(crate) fn kept(&self, stays: &BooleanArray) -> Self {
+        let kept = |(old, stays): (&u32, Option<bool>)| stays.unwrap_or(true).then_some(*old);
+        Self::new(self.old_of_new.iter().zip(stays).filter_map(kept).collect(), self.new_of_old.len())
+    }
+
+    /// A sparse column as one slot per row of the block. Of the values of a row the first counts.
+    pub(crate) fn spread<T: Copy + Default>(&self, column: &Sparse<T>) -> Spread<T> {
         let mut values = vec![T::default(); self.len()];
         let mut valid = BooleanBufferBuilder::new(self.len());
         valid.append_n(self.len(), false);
+        let mut last = DROPPED;
         for (old, value) in column.iter() {
             let new = self.new_of_old[old as usize];
-            if new == DROPPED {
-                continue;
-            }
-            if valid.get_bit(new as usize) {
-                second(new, *value);
-            } else {
+            if new != DROPPED && old != last {
                 valid.set_bit(new as usize, true);
                 values[new as usize] = *value;
             }
+            last = old;
         }
         Spread { values, valid: NullBuffer::new(valid.finish()) }
     }
 
     /// A sparse column of numbers that are 0 where there is no value.
     pub(crate) fn counts(&self, column: &Sparse<u32>) -> ArrayRef {
-        Arc::new(UInt32Array::from(self.spread(column, |_, _| {}).values))
+        Arc::new(UInt32Array::from(self.spread(column).values))
     }
 
     /// The rows of a sparse column that the block has, in its order; rows of one span keep their order.
@@ -94,14 +96,7 @@ pub(crate) struct Spread<T> {
     pub(crate) valid: NullBuffer,
 }
 
-/// A text column. Dictionary-encoded unless more than half of its values are distinct.
-pub(crate) struct TextColumn {
-    pub(crate) array: ArrayRef,
-    /// Whether a dictionary would not pay.
-    pub(crate) mostly_distinct: bool,
-}
-
-/// Makes text columns; holds a translation table that all of them share.
+/// Makes text columns: dictionaries unless more than half of the values are distinct. Holds a translation table that all share.
 pub(crate) struct TextColumns<'a> {
     texts: &'a Interner,
     position: Vec<u32>,
@@ -114,7 +109,7 @@ impl<'a> TextColumns<'a> {
     }
 
     /// A column with a text in every row.
-    pub(crate) fn dense(&mut self, texts: impl Iterator<Item = TextId>) -> Result<TextColumn, ArrowError> {
+    pub(crate) fn dense(&mut self, texts: impl Iterator<Item = TextId>) -> Result<ArrayRef, ArrowError> {
         let mut distinct = Vec::new();
         let keys: Vec<i32> = texts.map(|text| self.key(text, &mut distinct)).collect();
         let rows = keys.len();
@@ -122,7 +117,7 @@ impl<'a> TextColumns<'a> {
     }
 
     /// A column with a text in some rows.
-    pub(crate) fn sparse(&mut self, spread: &Spread<TextId>) -> Result<TextColumn, ArrowError> {
+    pub(crate) fn sparse(&mut self, spread: &Spread<TextId>) -> Result<ArrayRef, ArrowError> {
         let mut distinct = Vec::new();
         let mut keys = vec![0; spread.values.len()];
         for row in spread.valid.valid_indices() {
@@ -147,7 +142,7 @@ impl<'a> TextColumns<'a> {
         valid: Option<NullBuffer>,
         distinct: &[TextId],
         present: usize,
-    ) -> Result<TextColumn, ArrowError> {
+    ) -> Result<ArrayRef, ArrowError> {
         for text in distinct {
             self.position[*text as usize] = u32::MAX;
         }
@@ -155,16 +150,38 @@ impl<'a> TextColumns<'a> {
         if distinct.len() > DISTINCT_MIN && distinct.len() * 2 > present {
             let plain: StringArray =
                 keys.iter().map(|key| key.map(|key| self.texts.get(distinct[key as usize]))).collect();
-            return Ok(TextColumn { array: Arc::new(plain), mostly_distinct: true });
+            return Ok(Arc::new(plain));
         }
         let values = StringArray::from_iter_values(distinct.iter().map(|text| self.texts.get(*text)));
-        let array = DictionaryArray::<Int32Type>::try_new(keys, Arc::new(values))?;
-        Ok(TextColumn { array: Arc::new(array), mostly_distinct: false })
+        Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(keys, Arc::new(values))?))
     }
 }
 
 /// Distinct texts up to which a dictionary is small whatever it saves.
 const DISTINCT_MIN: usize = 64;
+
+/// A column of the names of codes.
+pub(crate) fn words(
+    codes: impl Iterator<Item = u8>,
+    name_of: impl Fn(u8) -> &'static str,
+) -> Result<ArrayRef, ArrowError> {
+    let mut names: Vec<&str> = Vec::new();
+    let mut key_of_code = [None; 1 << u8::BITS];
+    let keys: Int32Array = codes
+        .map(|code| {
+            *key_of_code[usize::from(code)].get_or_insert_with(|| {
+                let name = name_of(code);
+                let known = names.iter().position(|other| *other == name);
+                known.unwrap_or_else(|| {
+                    names.push(name);
+                    names.len() - 1
+                }) as i32
+            })
+        })
+        .collect::<Vec<_>>()
+        .into();
+    Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(keys, Arc::new(StringArray::from(names)))?))
+}
 
 /// Fixed-size ids, none missing.
 pub(crate) fn ids<const N: usize>(ids: impl Iterator<Item = [u8; N]>) -> Result<ArrayRef, ArrowError> {

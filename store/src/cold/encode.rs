@@ -3,7 +3,7 @@
 //! 1. Order the rows by trace, then start; of rows with the same span keep the one that ends last.
 //! 2. Express parents as row distances and starts as offsets from their trace's first start.
 //! 3. Give each frequent attribute key a typed column; write the others as JSON.
-//! 4. Write row groups of [`schema::ROW_GROUP_ROWS`] rows ([`super::writer`]).
+//! 4. Encode column by column, in row groups of [`schema::ROW_GROUP_ROWS`] rows, and write those ([`super::writer`]).
 //!
 //! A pure function of the window; does no I/O.
 
@@ -14,19 +14,19 @@ use arrow::array::{
     ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray, UInt32Array,
 };
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 use model::{SpanKind, StatusCode};
 use proto::TraceId;
 
-use super::build::{self, Order, Spread, TextColumn, TextColumns};
+use super::build::{self, Order, Spread, TextColumns};
 use super::catalog::Catalog;
 use super::schema;
 use super::sieve::Sieve;
-use super::writer::{BlockWriter, Effort, EncodedBlock};
+use super::writer::{BlockWriter, Effort, EncodedBlock, RowGroup};
 use crate::Error;
 use crate::window::Columns;
-use crate::window::attributes::AttributeColumn;
 use crate::window::intern::TextId;
+use crate::window::sparse::Sparse;
 
 /// Attribute keys that may get a column of their own in one block, the most frequent first. Each costs about 100 bytes
 /// of footer per row group.
@@ -44,26 +44,41 @@ pub(crate) fn order(window: &Columns) -> Order {
 }
 
 /// Encodes the rows of `window` that are in `order` and that `sieve` leaves; `None` when there are none.
+///
+/// Columns are made and encoded one after the other, so that there is one in memory besides those that the sieve looks at.
 pub(crate) fn encode(window: &Columns, order: &Order, sieve: &mut dyn Sieve) -> Result<Option<EncodedBlock>, Error> {
     if order.len() == 0 {
         return Ok(None);
     }
-    let mut table =
-        Table { window, order, texts: TextColumns::new(&window.texts), columns: Vec::new(), plain: Vec::new() };
-    table.spans()?;
-    table.attributes()?;
-    let Table { columns, plain, .. } = table;
-
-    let (fields, arrays): (Vec<Field>, Vec<ArrayRef>) = columns.into_iter().unzip();
-    let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?;
+    let kept;
+    let mut table = Table::new(window, order);
+    let mut head = table.head(sieve)?;
     // Whatever is counted or rolled up is so from the whole window: before this, or from `window`.
-    let batch = match sieve.sift(&batch)? {
-        Some(stays) => filter_record_batch(&batch, &stays)?,
-        None => batch,
-    };
-    let mut writer = BlockWriter::new(batch.schema_ref(), &plain, Effort::Offload)?;
-    for offset in (0..batch.num_rows()).step_by(schema::ROW_GROUP_ROWS) {
-        writer.write(&batch.slice(offset, schema::ROW_GROUP_ROWS.min(batch.num_rows() - offset)))?;
+    if let Some(stays) = sieve.sift(&head)? {
+        head = filter_record_batch(&head, &stays)?;
+        kept = order.kept(&stays);
+        table = Table::new(window, &kept);
+    }
+    let mut writer = BlockWriter::new(&Schema::new(table.fields.clone()), Effort::Offload)?;
+    let groups: Vec<_> = (0..head.num_rows())
+        .step_by(schema::ROW_GROUP_ROWS)
+        .map(|begin| (begin, schema::ROW_GROUP_ROWS.min(head.num_rows() - begin)))
+        .collect();
+    let mut row_groups: Vec<RowGroup> = groups.iter().map(|_| RowGroup::default()).collect();
+    for at in 0..table.fields.len() {
+        let column = match head.column_by_name(table.fields[at].name()) {
+            Some(known) => Arc::clone(known),
+            None => table.column(at)?,
+        };
+        for ((begin, rows), row_group) in groups.iter().zip(&mut row_groups) {
+            writer.encode(&column.slice(*begin, *rows), row_group)?;
+        }
+    }
+    let size = row_groups.iter().map(RowGroup::size).sum::<usize>();
+    // With what stands behind them; no room that is moved while it grows.
+    writer.reserve(size + size / 16);
+    for ((begin, rows), row_group) in groups.iter().zip(row_groups) {
+        writer.append(row_group, &head.slice(*begin, *rows))?;
     }
     writer.finish()
 }
@@ -95,157 +110,130 @@ fn sorted_rows(window: &Columns) -> Vec<u32> {
     rows
 }
 
-/// The columns of a block as they are made.
+/// The columns of a block, each made when it is asked for.
 struct Table<'a> {
     window: &'a Columns,
     order: &'a Order,
     texts: TextColumns<'a>,
-    columns: Vec<(Field, ArrayRef)>,
-    /// Text columns that no dictionary suits.
-    plain: Vec<String>,
+    family: Family,
+    /// In the order of the block. Texts may be dictionaries.
+    fields: Vec<Field>,
+    /// Keys whose columns stand behind those of spans, by their place in the window.
+    promoted: Vec<(usize, Kind)>,
 }
 
-impl Table<'_> {
-    fn push(&mut self, name: &str, array: ArrayRef, nullable: bool) {
-        self.columns.push((Field::new(name, array.data_type().clone(), nullable), array));
-    }
-
-    fn push_text(&mut self, name: &str, column: TextColumn, nullable: bool) {
-        if column.mostly_distinct {
-            self.plain.push(name.to_owned());
-        }
-        self.push(name, column.array, nullable);
-    }
-
-    fn push_sparse_text(&mut self, name: &str, texts: &Spread<TextId>) -> Result<(), Error> {
-        let column = self.texts.sparse(texts)?;
-        self.push_text(name, column, true);
-        Ok(())
-    }
-
-    fn push_dense_text(&mut self, name: &str, texts: &[TextId]) -> Result<(), Error> {
-        let column = self.texts.dense(self.order.apply(texts))?;
-        self.push_text(name, column, false);
-        Ok(())
-    }
-
-    /// All columns but the attributes.
-    fn spans(&mut self) -> Result<(), Error> {
-        let (window, order) = (self.window, self.order);
-        let family = family(window, order);
-
-        self.push(
-            schema::TRACE_ID,
-            build::ids(order.old_of_new.iter().map(|row| *window.traces.id_of_row(*row as usize).as_bytes()))?,
-            false,
-        );
-        self.push(
-            schema::TRACE_START,
-            Arc::new(Int64Array::from_iter_values(family.trace_start.iter().copied())),
-            false,
-        );
-        let offsets = order.apply(&window.start).zip(&family.trace_start).map(|(start, first)| start - first);
-        self.push(schema::START_OFFSET, Arc::new(Int64Array::from_iter_values(offsets)), false);
-        let durations = order.apply(&window.end).zip(order.apply(&window.start)).map(|(end, start)| end - start);
-        self.push(schema::DURATION, Arc::new(Int64Array::from_iter_values(durations)), false);
-        let services: Vec<_> = window.resource.iter().map(|at| window.resources[*at as usize].service).collect();
-        self.push_dense_text(schema::SERVICE, &services)?;
-        self.push_dense_text(schema::NAME, &window.name)?;
-        self.push(
-            schema::STATUS,
-            words(order.apply(&window.status).map(|code| StatusCode::from_wire(code.into()).name())),
-            false,
-        );
-        self.push(schema::PARENT_ROW_DISTANCE, Arc::new(Int32Array::from(family.parent_row_distance)), true);
-        self.push(schema::PARENT_SPAN_ID, build::optional_ids(&family.parent_span_id)?, true);
-
-        self.push(schema::SPAN_ID, build::ids(order.apply(&window.span_id).map(|id| *id.as_bytes()))?, false);
-        self.push(
-            schema::KIND,
-            words(order.apply(&window.kind).map(|kind| SpanKind::from_wire(kind.into()).name())),
-            false,
-        );
-        let messages = order.spread(&window.status_message, |_, _| {});
-        self.push_sparse_text(schema::STATUS_MESSAGE, &messages)?;
-        let resources: Vec<_> = window.resource.iter().map(|at| window.resources[*at as usize].json).collect();
-        self.push_dense_text(schema::RESOURCE, &resources)?;
-        self.push_dense_text(schema::SCOPE, &window.scope)?;
-        self.push(schema::FLAGS, Arc::new(UInt32Array::from_iter_values(order.apply(&window.flags))), false);
-        let trace_states = order.spread(&window.trace_state, |_, _| {});
-        self.push_sparse_text(schema::TRACE_STATE, &trace_states)?;
-        self.push(schema::DROPPED_ATTRIBUTES, order.counts(&window.dropped_attributes_count), false);
-        self.push(schema::DROPPED_EVENTS, order.counts(&window.dropped_events_count), false);
-        self.push(schema::DROPPED_LINKS, order.counts(&window.dropped_links_count), false);
-        self.push(schema::EVENTS, build::events(order, &window.texts, &window.events)?, true);
-        self.push(schema::LINKS, build::links(order, &window.texts, &window.links)?, true);
-        Ok(())
-    }
-
-    /// A column for each frequent key, and one for all that is left.
-    fn attributes(&mut self) -> Result<(), Error> {
-        let (window, order) = (self.window, self.order);
-        let mut rest = Rest { window, entries: Vec::new() };
+impl<'a> Table<'a> {
+    fn new(window: &'a Columns, order: &'a Order) -> Self {
         let promoted = promoted_keys(window);
+        let of_key = |(at, kind): &(usize, Kind)| {
+            let name = format!("{}{}", schema::ATTRIBUTE_PREFIX, window.texts.get(window.attributes.keys[*at]));
+            Field::new(name, kind.data_type(), true)
+        };
+        let mut fields = schema::SPAN_FIELDS.clone();
+        fields.extend(promoted.iter().map(of_key));
+        fields.push(Field::new(schema::ATTRIBUTES, DataType::Utf8, true));
+        let (texts, family) = (TextColumns::new(&window.texts), family(window, order));
+        Self { window, order, texts, family, fields, promoted }
+    }
+
+    /// The columns that a search reads, and what `sieve` looks at besides.
+    fn head(&mut self, sieve: &dyn Sieve) -> Result<RecordBatch, Error> {
+        let (mut fields, mut arrays) = (Vec::new(), Vec::new());
+        for at in 0..self.fields.len() {
+            let name = self.fields[at].name();
+            if schema::SEARCH_COLUMNS.contains(&name.as_str()) || sieve.reads(name) {
+                let array = self.column(at)?;
+                fields.push(self.fields[at].clone().with_data_type(array.data_type().clone()));
+                arrays.push(array);
+            }
+        }
+        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
+    }
+
+    /// Makes the column of the field at `at`.
+    fn column(&mut self, at: usize) -> Result<ArrayRef, Error> {
+        let (window, order, family) = (self.window, self.order, &self.family);
+        Ok(match self.fields[at].name().as_str() {
+            schema::TRACE_ID => {
+                build::ids(order.old_of_new.iter().map(|row| *window.traces.id_of_row(*row as usize).as_bytes()))?
+            }
+            schema::TRACE_START => Arc::new(Int64Array::from_iter_values(family.trace_start.iter().copied())),
+            schema::START_OFFSET => {
+                let offsets = order.apply(&window.start).zip(&family.trace_start).map(|(start, first)| start - first);
+                Arc::new(Int64Array::from_iter_values(offsets))
+            }
+            schema::DURATION => {
+                let times = order.apply(&window.end).zip(order.apply(&window.start));
+                Arc::new(Int64Array::from_iter_values(times.map(|(end, start)| end - start)))
+            }
+            schema::SERVICE => {
+                let service_of = |at| window.resources[at as usize].service;
+                self.texts.dense(order.apply(&window.resource).map(service_of))?
+            }
+            schema::NAME => self.texts.dense(order.apply(&window.name))?,
+            schema::STATUS => {
+                build::words(order.apply(&window.status), |code| StatusCode::from_wire(code.into()).name())?
+            }
+            schema::PARENT_ROW_DISTANCE => Arc::new(Int32Array::from_iter(family.parent_row_distance.iter().copied())),
+            schema::PARENT_SPAN_ID => build::optional_ids(&family.parent_span_id)?,
+            schema::SPAN_ID => build::ids(order.apply(&window.span_id).map(|id| *id.as_bytes()))?,
+            schema::KIND => build::words(order.apply(&window.kind), |kind| SpanKind::from_wire(kind.into()).name())?,
+            schema::STATUS_MESSAGE => self.texts.sparse(&order.spread(&window.status_message))?,
+            schema::RESOURCE => {
+                let json_of = |at| window.resources[at as usize].json;
+                self.texts.dense(order.apply(&window.resource).map(json_of))?
+            }
+            schema::SCOPE => self.texts.dense(order.apply(&window.scope))?,
+            schema::FLAGS => Arc::new(UInt32Array::from_iter_values(order.apply(&window.flags))),
+            schema::TRACE_STATE => self.texts.sparse(&order.spread(&window.trace_state))?,
+            schema::DROPPED_ATTRIBUTES => order.counts(&window.dropped_attributes_count),
+            schema::DROPPED_EVENTS => order.counts(&window.dropped_events_count),
+            schema::DROPPED_LINKS => order.counts(&window.dropped_links_count),
+            schema::EVENTS => build::events(order, &window.texts, &window.events)?,
+            schema::LINKS => build::links(order, &window.texts, &window.links)?,
+            schema::ATTRIBUTES => Arc::new(self.rest().into_json(order.len())),
+            _ => self.attribute(at - schema::SPAN_FIELDS.len())?,
+        })
+    }
+
+    /// What has no column of its own.
+    fn rest(&self) -> Rest<'a> {
+        let (window, order) = (self.window, self.order);
+        let mut rest = Rest { window, order, entries: Vec::new() };
         for (at, (key, column)) in window.attributes.keys.iter().zip(&window.attributes.columns).enumerate() {
-            let own = promoted.iter().find(|(promoted, _)| *promoted == at).map(|(_, kind)| *kind);
-            if own != Some(Kind::String) {
-                rest.add(order, *key, &column.strings, RestValue::Text);
-            }
-            if own != Some(Kind::Int) {
-                rest.add(order, *key, &column.ints, RestValue::Int);
-            }
-            if own != Some(Kind::Double) {
-                rest.add(order, *key, &column.doubles, RestValue::Double);
-            }
-            if own != Some(Kind::Bool) {
-                rest.add(order, *key, &column.bools, RestValue::Bool);
-            }
-            rest.add(order, *key, &column.others, RestValue::Json);
+            let own = self.promoted.iter().find(|(promoted, _)| *promoted == at).map(|(_, kind)| *kind);
+            let is_own = |kind| own == Some(kind);
+            rest.add(*key, &column.strings, is_own(Kind::String), RestValue::Text);
+            rest.add(*key, &column.ints, is_own(Kind::Int), RestValue::Int);
+            rest.add(*key, &column.doubles, is_own(Kind::Double), RestValue::Double);
+            rest.add(*key, &column.bools, is_own(Kind::Bool), RestValue::Bool);
+            rest.add(*key, &column.others, false, RestValue::Json);
         }
         for (old, (key, value)) in window.attributes.overflow.iter() {
-            rest.push(order.new_of_old[old as usize], *key, RestValue::Json(*value));
+            rest.push(old, *key, RestValue::Json(*value));
         }
-        for (at, kind) in promoted {
-            let key = window.attributes.keys[at];
-            self.attribute(key, &window.attributes.columns[at], kind, &mut rest)?;
-        }
-        let rest = rest.into_json(order.len());
-        self.push(schema::ATTRIBUTES, Arc::new(rest), true);
-        Ok(())
+        rest
     }
 
-    /// The column of one key. A span with the key twice has its second value in `rest`.
-    fn attribute(
-        &mut self,
-        key: TextId,
-        column: &AttributeColumn,
-        kind: Kind,
-        rest: &mut Rest<'_>,
-    ) -> Result<(), Error> {
-        let name = format!("{}{}", schema::ATTRIBUTE_PREFIX, self.window.texts.get(key));
-        let order = self.order;
-        match kind {
-            Kind::String => {
-                let texts = order.spread(&column.strings, |row, text| rest.push(row, key, RestValue::Text(text)));
-                return self.push_sparse_text(&name, &texts);
-            }
+    /// The column of a promoted key.
+    fn attribute(&mut self, promoted: usize) -> Result<ArrayRef, Error> {
+        let (at, kind) = self.promoted[promoted];
+        let (column, order) = (&self.window.attributes.columns[at], self.order);
+        Ok(match kind {
+            Kind::String => self.texts.sparse(&order.spread(&column.strings))?,
             Kind::Int => {
-                let Spread { values, valid } =
-                    order.spread(&column.ints, |row, number| rest.push(row, key, RestValue::Int(number)));
-                self.push(&name, Arc::new(Int64Array::try_new(values.into(), Some(valid))?), true);
+                let Spread { values, valid } = order.spread(&column.ints);
+                Arc::new(Int64Array::try_new(values.into(), Some(valid))?)
             }
             Kind::Double => {
-                let Spread { values, valid } =
-                    order.spread(&column.doubles, |row, number| rest.push(row, key, RestValue::Double(number)));
-                self.push(&name, Arc::new(Float64Array::try_new(values.into(), Some(valid))?), true);
+                let Spread { values, valid } = order.spread(&column.doubles);
+                Arc::new(Float64Array::try_new(values.into(), Some(valid))?)
             }
             Kind::Bool => {
-                let Spread { values, valid } =
-                    order.spread(&column.bools, |row, flag| rest.push(row, key, RestValue::Bool(flag)));
-                self.push(&name, Arc::new(BooleanArray::new(values.into(), Some(valid))), true);
+                let Spread { values, valid } = order.spread(&column.bools);
+                Arc::new(BooleanArray::new(values.into(), Some(valid)))
             }
-        }
-        Ok(())
+        })
     }
 }
 
@@ -288,11 +276,6 @@ fn family(window: &Columns, order: &Order) -> Family {
     family
 }
 
-fn words(words: impl Iterator<Item = &'static str>) -> ArrayRef {
-    let array: arrow::array::DictionaryArray<arrow::datatypes::Int32Type> = words.collect();
-    Arc::new(array)
-}
-
 /// Counts rows of a window by service and name.
 pub(crate) fn catalog(window: &Columns, rows: impl Iterator<Item = usize>) -> Catalog {
     let mut counts: hashbrown::HashMap<(TextId, TextId), (u64, u64, i64), foldhash::fast::RandomState> =
@@ -320,6 +303,17 @@ enum Kind {
     Bool,
 }
 
+impl Kind {
+    const fn data_type(self) -> DataType {
+        match self {
+            Self::String => DataType::Utf8,
+            Self::Int => DataType::Int64,
+            Self::Double => DataType::Float64,
+            Self::Bool => DataType::Boolean,
+        }
+    }
+}
+
 /// Positions of the keys that get a column, with the type that most of their values have.
 fn promoted_keys(window: &Columns) -> Vec<(usize, Kind)> {
     let mut frequent: Vec<(usize, usize, Kind)> = Vec::new();
@@ -344,6 +338,7 @@ fn promoted_keys(window: &Columns) -> Vec<(usize, Kind)> {
 /// Attributes without a column, on their way to JSON.
 struct Rest<'a> {
     window: &'a Columns,
+    order: &'a Order,
     entries: Vec<(u32, TextId, RestValue)>,
 }
 
@@ -357,19 +352,17 @@ enum RestValue {
 }
 
 impl Rest<'_> {
-    fn add<T: Copy>(
-        &mut self,
-        order: &Order,
-        key: TextId,
-        column: &crate::window::sparse::Sparse<T>,
-        wrap: impl Fn(T) -> RestValue,
-    ) {
-        for (old, value) in column.iter() {
-            self.push(order.new_of_old[old as usize], key, wrap(*value));
+    /// Adds the values of a key. If it has a column of its own, only those of spans that have the key twice: that has the first.
+    fn add<T: Copy>(&mut self, key: TextId, column: &Sparse<T>, has_own: bool, wrap: impl Fn(T) -> RestValue) {
+        if has_own {
+            column.seconds().for_each(|(old, value)| self.push(old, key, wrap(*value)));
+        } else {
+            column.iter().for_each(|(old, value)| self.push(old, key, wrap(*value)));
         }
     }
 
-    fn push(&mut self, row: u32, key: TextId, value: RestValue) {
+    fn push(&mut self, old: u32, key: TextId, value: RestValue) {
+        let row = self.order.new_of_old[old as usize];
         if row != build::DROPPED {
             self.entries.push((row, key, value));
         }

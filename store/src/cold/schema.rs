@@ -1,12 +1,11 @@
 //! Column names and types of a block, and how each is encoded. `docs/format.md` explains them to other readers.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, Fields};
-use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::{KeyValue, SortingColumn};
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
-use parquet::schema::types::ColumnPath;
+use parquet::file::properties::WriterProperties;
 
 use super::Effort;
 
@@ -75,6 +74,35 @@ pub(super) fn zstd(level: i32) -> Compression {
     Compression::ZSTD(ZstdLevel::try_new(level).unwrap_or_default())
 }
 
+/// All columns but those of attributes, in the order of a block. Texts may be dictionaries.
+pub(crate) static SPAN_FIELDS: LazyLock<Vec<Field>> = LazyLock::new(|| {
+    let id = |length| DataType::FixedSizeBinary(length);
+    let list = |fields: &Fields| DataType::List(Arc::new(list_item(fields)));
+    vec![
+        Field::new(TRACE_ID, id(16), false),
+        Field::new(TRACE_START, DataType::Int64, false),
+        Field::new(START_OFFSET, DataType::Int64, false),
+        Field::new(DURATION, DataType::Int64, false),
+        Field::new(SERVICE, DataType::Utf8, false),
+        Field::new(NAME, DataType::Utf8, false),
+        Field::new(STATUS, DataType::Utf8, false),
+        Field::new(PARENT_ROW_DISTANCE, DataType::Int32, true),
+        Field::new(PARENT_SPAN_ID, id(8), true),
+        Field::new(SPAN_ID, id(8), false),
+        Field::new(KIND, DataType::Utf8, false),
+        Field::new(STATUS_MESSAGE, DataType::Utf8, true),
+        Field::new(RESOURCE, DataType::Utf8, false),
+        Field::new(SCOPE, DataType::Utf8, false),
+        Field::new(FLAGS, DataType::UInt32, false),
+        Field::new(TRACE_STATE, DataType::Utf8, true),
+        Field::new(DROPPED_ATTRIBUTES, DataType::UInt32, false),
+        Field::new(DROPPED_EVENTS, DataType::UInt32, false),
+        Field::new(DROPPED_LINKS, DataType::UInt32, false),
+        Field::new(EVENTS, list(&EVENT_FIELDS), true),
+        Field::new(LINKS, list(&LINK_FIELDS), true),
+    ]
+});
+
 /// Fields of an event.
 pub(crate) static EVENT_FIELDS: LazyLock<Fields> = LazyLock::new(|| {
     Fields::from(vec![
@@ -107,42 +135,39 @@ pub(crate) fn dictionary() -> DataType {
     DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
 }
 
-/// How a block is written. `plain` names the columns whose texts are mostly distinct.
-pub(crate) fn writer_properties(plain: &[String], effort: Effort) -> WriterProperties {
-    let ids = [SPAN_ID, PARENT_SPAN_ID];
-    let mut properties = WriterProperties::builder()
+/// How the values of a column are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// One after the other.
+    Plain,
+    /// The same without compression: random bytes, in which neither a dictionary nor zstd finds anything.
+    Random,
+    /// The first bytes of all, then the second ones: the higher ones of numbers are mostly alike.
+    Split,
+    /// By their numbers in a dictionary, if few differ.
+    Dictionary,
+}
+
+/// The layout of a top-level column.
+pub(super) fn layout(column: &str) -> Layout {
+    match column {
+        SPAN_ID | PARENT_SPAN_ID => Layout::Random,
+        // Each repeats itself until the next trace, which zstd finds by itself: a dictionary took twice the bytes.
+        TRACE_ID | TRACE_START => Layout::Plain,
+        START_OFFSET | DURATION => Layout::Split,
+        _ => Layout::Dictionary,
+    }
+}
+
+/// Columns whose least and greatest values other readers choose row groups by.
+pub(super) const HAS_STATISTICS: [&str; 3] = [TRACE_ID, TRACE_START, DURATION];
+
+/// What a block's file says of itself.
+pub(crate) fn writer_properties() -> WriterProperties {
+    WriterProperties::builder()
         .set_created_by(format!("spanhold {}", env!("CARGO_PKG_VERSION")))
         .set_key_value_metadata(Some(vec![KeyValue::new(FORMAT_KEY.to_owned(), FORMAT_VERSION.to_owned())]))
         .set_sorting_columns(Some(vec![SortingColumn { column_idx: 0, descending: false, nulls_first: false }]))
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_data_page_size_limit(1 << 20)
-        .set_data_page_row_count_limit(PAGE_ROWS)
-        .set_compression(zstd(zstd_level(effort)))
-        .set_statistics_enabled(EnabledStatistics::None)
-        .set_offset_index_disabled(true);
-    for column in [TRACE_ID, TRACE_START, DURATION] {
-        properties = properties.set_column_statistics_enabled(path(column), EnabledStatistics::Chunk);
-    }
-    for column in ids {
-        // Random bytes: neither a dictionary nor zstd finds anything in them.
-        properties =
-            without_dictionary(properties, column).set_column_compression(path(column), Compression::UNCOMPRESSED);
-    }
-    for column in [START_OFFSET, DURATION] {
-        properties =
-            without_dictionary(properties, column).set_column_encoding(path(column), Encoding::BYTE_STREAM_SPLIT);
-    }
-    for column in plain {
-        properties = without_dictionary(properties, column);
-    }
-    properties.build()
-}
-
-fn without_dictionary(properties: WriterPropertiesBuilder, column: &str) -> WriterPropertiesBuilder {
-    properties.set_column_dictionary_enabled(path(column), false)
-}
-
-/// A top-level column's path: its name is one part, whatever dots it has.
-fn path(column: &str) -> ColumnPath {
-    ColumnPath::new(vec![column.to_owned()])
+        .set_offset_index_disabled(true)
+        .build()
 }

@@ -6,6 +6,9 @@ use crate::Error;
 
 /// Decides which spans a block gets: asked by offload and by merge, whatever it decides by.
 pub(crate) trait Sieve: Send {
+    /// Whether it looks at a column that a search does not read.
+    fn reads(&self, column: &str) -> bool;
+
     /// Which rows of whole, complete traces stay; None: all.
     fn sift(&mut self, rows: &RecordBatch) -> Result<Option<BooleanArray>, Error>;
 }

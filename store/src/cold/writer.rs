@@ -5,24 +5,22 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::Schema;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use model::StatusCode;
 use parquet::arrow::ArrowSchemaConverter;
-use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::writer::SerializedFileWriter;
 use proto::TraceId;
 
 use super::catalog::Catalog;
 use super::checksum::{self, RowGroupChecksums};
+use super::column_chunk::{ColumnChunk, ColumnChunks};
 use super::decode::{self, Words};
 use super::filter::{self, TraceFilter};
 use super::locator::Locator;
-use super::text_chunk::{self, TextChunk, TextChunks};
 use super::{reader, schema};
 use crate::Error;
 
@@ -65,34 +63,31 @@ impl EncodedBlock {
 /// A block as it is written.
 pub(crate) struct BlockWriter {
     writer: SerializedFileWriter<Vec<u8>>,
-    texts: TextChunks,
-    /// Writes the columns that are not dictionaries.
-    others: ArrowRowGroupWriterFactory,
+    chunks: ColumnChunks,
     /// Bytes that were taken.
     taken: u64,
     facts: Facts,
 }
 
-/// A column chunk of one or the other origin.
-enum Chunk {
-    Text(TextChunk),
-    Other(ArrowColumnChunk),
+/// The columns of a row group on their way into the file.
+#[derive(Default)]
+pub(crate) struct RowGroup(Vec<ColumnChunk>);
+
+impl RowGroup {
+    /// Bytes of the columns so far.
+    pub(crate) fn size(&self) -> usize {
+        self.0.iter().map(|chunk| chunk.bytes.len()).sum()
+    }
 }
 
 impl BlockWriter {
-    /// With the columns of [`schema`] and any of attributes. `plain` names text columns that no dictionary suits.
-    pub(crate) fn new(columns: &SchemaRef, plain: &[String], effort: Effort) -> Result<Self, Error> {
-        let properties = Arc::new(schema::writer_properties(plain, effort));
-        let is_other = |data_type: &DataType| !matches!(data_type, DataType::Dictionary(..));
-        let others: Vec<_> =
-            columns.fields().iter().filter(|field| is_other(field.data_type())).map(Arc::clone).collect();
-        let others = Arc::new(Schema::new(others));
-        // Column writers are made after a file's schema. Nothing is written to this one.
-        let nowhere = file_writer(std::io::sink(), &others, &properties)?;
+    /// With the columns of [`schema`] and any of attributes.
+    pub(crate) fn new(columns: &Schema, effort: Effort) -> Result<Self, Error> {
+        let schema = ArrowSchemaConverter::new().convert(columns)?;
+        let properties = Arc::new(schema::writer_properties());
         Ok(Self {
-            writer: file_writer(Vec::new(), columns, &properties)?,
-            texts: TextChunks::new(schema::zstd_level(effort))?,
-            others: ArrowRowGroupWriterFactory::new(&nowhere, others),
+            writer: SerializedFileWriter::new(Vec::new(), schema.root_schema_ptr(), properties)?,
+            chunks: ColumnChunks::new(effort)?,
             taken: 0,
             facts: Facts::default(),
         })
@@ -101,40 +96,35 @@ impl BlockWriter {
     /// Adds a row group of at most [`schema::ROW_GROUP_ROWS`] rows, sorted by trace id, none before those of the row
     /// group before it.
     pub(crate) fn write(&mut self, rows: &RecordBatch) -> Result<(), Error> {
+        let mut row_group = RowGroup::default();
+        for column in rows.columns() {
+            self.encode(column, &mut row_group)?;
+        }
+        self.append(row_group, rows)
+    }
+
+    /// Encodes the next column of a row group.
+    pub(crate) fn encode(&mut self, column: &ArrayRef, row_group: &mut RowGroup) -> Result<(), Error> {
+        self.chunks.encode(self.writer.schema_descr().columns(), column, &mut row_group.0)
+    }
+
+    /// Makes room for so many further bytes.
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        self.writer.inner_mut().reserve(bytes);
+    }
+
+    /// Adds a row group of which all columns are encoded. Of `rows`, the columns that a search reads are looked at.
+    pub(crate) fn append(&mut self, row_group: RowGroup, rows: &RecordBatch) -> Result<(), Error> {
         if rows.num_rows() == 0 {
             return Ok(());
         }
         self.facts.add(rows)?;
-        let chunks = self.chunks(rows)?;
-        let mut row_group = self.writer.next_row_group()?;
-        for chunk in chunks {
-            match chunk {
-                Chunk::Text(chunk) => row_group.append_column(&chunk.bytes, chunk.close)?,
-                Chunk::Other(chunk) => chunk.append_to_row_group(&mut row_group)?,
-            }
+        let mut writer = self.writer.next_row_group()?;
+        for ColumnChunk { bytes, close } in row_group.0 {
+            writer.append_column(&bytes, close)?;
         }
-        row_group.close()?;
+        writer.close()?;
         self.add_checksums()
-    }
-
-    /// The column chunks of these rows, in the order of the file.
-    fn chunks(&mut self, rows: &RecordBatch) -> Result<Vec<Chunk>, Error> {
-        let mut others = self.others.create_column_writers(self.writer.flushed_row_groups().len())?.into_iter();
-        let descriptions = self.writer.schema_descr().columns();
-        let mut chunks = Vec::with_capacity(descriptions.len());
-        for (field, array) in rows.schema_ref().fields().iter().zip(rows.columns()) {
-            if let Some((keys, texts)) = text_chunk::dictionary(array) {
-                chunks.push(Chunk::Text(self.texts.encode(&descriptions[chunks.len()], keys, texts)?));
-                continue;
-            }
-            for leaf in compute_leaves(field, array)? {
-                let mut writer =
-                    others.next().ok_or_else(|| Error::Block("a column is not in the block's schema".to_owned()))?;
-                writer.write(&leaf)?;
-                chunks.push(Chunk::Other(writer.close()?));
-            }
-        }
-        Ok(chunks)
     }
 
     fn add_checksums(&mut self) -> Result<(), Error> {
@@ -198,15 +188,6 @@ impl BlockWriter {
             trace_id_max: trace_ids.1,
         }))
     }
-}
-
-fn file_writer<W: std::io::Write + Send>(
-    sink: W,
-    columns: &Schema,
-    properties: &WriterPropertiesPtr,
-) -> Result<SerializedFileWriter<W>, Error> {
-    let schema = ArrowSchemaConverter::new().convert(columns)?;
-    Ok(SerializedFileWriter::new(sink, schema.root_schema_ptr(), Arc::clone(properties))?)
 }
 
 /// What the rows so far have in them.

@@ -218,7 +218,7 @@ struct Output {
 
 impl Output {
     fn new(unified: &Unified, upload: Upload) -> Result<Self, Error> {
-        let writer = BlockWriter::new(&unified.schema, &unified.plain, Effort::Merge)?;
+        let writer = BlockWriter::new(&unified.schema, Effort::Merge)?;
         Ok(Self { writer, upload, pending: Vec::new(), pending_rows: 0, pending_bytes: 0 })
     }
 

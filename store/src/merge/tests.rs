@@ -432,6 +432,10 @@ async fn a_damaged_block_is_left_as_it_is() {
 struct Without(&'static str);
 
 impl Sieve for Without {
+    fn reads(&self, _: &str) -> bool {
+        false
+    }
+
     fn sift(&mut self, rows: &RecordBatch) -> Result<Option<BooleanArray>, Error> {
         let names = decode::Words::new(rows, schema::NAME)?;
         Ok(Some((0..rows.num_rows()).map(|row| Some(names.value(row) != self.0)).collect()))

@@ -16,31 +16,6 @@ use super::family::KeyColumns;
 use crate::cold::{encode, schema};
 use crate::{Error, json};
 
-/// All columns but those of attributes, in the order of a block.
-const COLUMNS: [&str; 21] = [
-    schema::TRACE_ID,
-    schema::TRACE_START,
-    schema::START_OFFSET,
-    schema::DURATION,
-    schema::SERVICE,
-    schema::NAME,
-    schema::STATUS,
-    schema::PARENT_ROW_DISTANCE,
-    schema::PARENT_SPAN_ID,
-    schema::SPAN_ID,
-    schema::KIND,
-    schema::STATUS_MESSAGE,
-    schema::RESOURCE,
-    schema::SCOPE,
-    schema::FLAGS,
-    schema::TRACE_STATE,
-    schema::DROPPED_ATTRIBUTES,
-    schema::DROPPED_EVENTS,
-    schema::DROPPED_LINKS,
-    schema::EVENTS,
-    schema::LINKS,
-];
-
 /// Columns that are made anew from [`super::family`].
 const KEY_COLUMNS: [&str; 7] = [
     schema::TRACE_ID,
@@ -82,8 +57,6 @@ pub(super) fn with_dictionaries(metadata: &Arc<ParquetMetaData>) -> Result<Arrow
 pub(super) struct Unified {
     /// All of them.
     pub(super) schema: SchemaRef,
-    /// Text columns that no dictionary suits.
-    pub(super) plain: Vec<String>,
     /// Those that are carried over from the inputs, in the order of `schema`.
     carried: Vec<Arc<Field>>,
 }
@@ -121,19 +94,20 @@ impl Unified {
                 }
             }
         }
-        let mut plain = Vec::new();
         let mut fields = Vec::new();
-        for name in COLUMNS {
-            let (data_type, weight) = fixed.get(name).ok_or_else(|| corrupt(format!("column {name} is missing")))?;
+        for field in &*schema::SPAN_FIELDS {
+            let name = field.name();
+            let (data_type, weight) =
+                fixed.get(name.as_str()).ok_or_else(|| corrupt(format!("column {name} is missing")))?;
             let data_type = match Kind::of(data_type) {
-                Ok(Kind::Text) => text_type(name, *weight, &mut plain),
+                Ok(Kind::Text) => text_type(*weight),
                 _ => data_type.clone(),
             };
-            fields.push(Field::new(name, data_type, is_nullable(name)));
+            fields.push(field.clone().with_data_type(data_type));
         }
         for (name, kind, weight) in frequent(attributes) {
             let data_type = match kind {
-                Kind::Text => text_type(name, weight, &mut plain),
+                Kind::Text => text_type(weight),
                 Kind::Int => DataType::Int64,
                 Kind::Double => DataType::Float64,
                 Kind::Bool => DataType::Boolean,
@@ -144,7 +118,7 @@ impl Unified {
         let schema = Arc::new(Schema::new(fields));
         let is_carried = |field: &&Arc<Field>| !KEY_COLUMNS.contains(&field.name().as_str());
         let carried = schema.fields().iter().filter(is_carried).cloned().collect();
-        Ok(Self { schema, plain, carried })
+        Ok(Self { schema, carried })
     }
 
     /// The columns that are carried over.
@@ -249,24 +223,8 @@ fn is_text(data_type: &DataType) -> bool {
 }
 
 /// A dictionary, unless most spans come from blocks that had none.
-fn text_type(name: &str, weight: Weight, plain: &mut Vec<String>) -> DataType {
-    if weight.plain <= weight.encoded {
-        return schema::dictionary();
-    }
-    plain.push(name.to_owned());
-    DataType::Utf8
-}
-
-fn is_nullable(name: &str) -> bool {
-    [
-        schema::PARENT_ROW_DISTANCE,
-        schema::PARENT_SPAN_ID,
-        schema::STATUS_MESSAGE,
-        schema::TRACE_STATE,
-        schema::EVENTS,
-        schema::LINKS,
-    ]
-    .contains(&name)
+fn text_type(weight: Weight) -> DataType {
+    if weight.plain <= weight.encoded { schema::dictionary() } else { DataType::Utf8 }
 }
 
 /// The attribute keys that get a column, those of most spans first, each for the kind of value that most of them have.

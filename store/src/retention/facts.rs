@@ -34,6 +34,13 @@ impl Keys {
         names.extend(CLASS_ATTRIBUTES.map(str::to_owned));
         Self { names, instance, class }
     }
+
+    /// Whether a column that a search does not read is looked at.
+    pub(super) fn are_read_from(&self, column: &str) -> bool {
+        let is_named = |key: &str| self.names.iter().any(|name| name == key);
+        [schema::LINKS, schema::RESOURCE, schema::ATTRIBUTES].contains(&column)
+            || column.strip_prefix(schema::ATTRIBUTE_PREFIX).is_some_and(is_named)
+    }
 }
 
 /// What the rows know of their traces.

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use foldhash::fast::RandomState;
 use model::retention::{Health, StateKey, TraceFacts};
 
 use super::record::Failing;
@@ -36,7 +37,8 @@ impl FailingOperations {
     /// Takes the last run of each operation.
     pub(super) fn learn(&mut self, facts: &[TraceFacts<'_>]) {
         let mut last: HashMap<StateKey<'_>, &TraceFacts<'_>> = HashMap::new();
-        let failed: HashSet<StateKey<'_>> = facts.iter().filter(|one| one.has_error()).map(StateKey::of).collect();
+        let failed: HashSet<StateKey<'_>, RandomState> =
+            facts.iter().filter(|one| one.has_error()).map(StateKey::of).collect();
         if failed.is_empty() && self.subjects.is_empty() {
             return;
         }

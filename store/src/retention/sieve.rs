@@ -51,6 +51,10 @@ pub(crate) struct RetentionSieve {
 }
 
 impl Sieve for RetentionSieve {
+    fn reads(&self, column: &str) -> bool {
+        self.retention.keys.are_read_from(column)
+    }
+
     fn sift(&mut self, rows: &RecordBatch) -> Result<Option<BooleanArray>, Error> {
         if rows.num_rows() == 0 {
             return Ok(None);

@@ -313,6 +313,10 @@ fn nanoseconds_per_span() {
 struct Everything;
 
 impl crate::cold::sieve::Sieve for Everything {
+    fn reads(&self, _: &str) -> bool {
+        false
+    }
+
     fn sift(&mut self, _: &arrow::array::RecordBatch) -> Result<Option<arrow::array::BooleanArray>, crate::Error> {
         Ok(None)
     }

@@ -42,4 +42,10 @@ impl<T> Sparse<T> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         self.rows.iter().copied().zip(&self.values)
     }
+
+    /// Values of rows that have one before, with their rows.
+    pub(crate) fn seconds(&self) -> impl Iterator<Item = (u32, &T)> {
+        let repeats = |(_, pair): &(usize, &[u32])| pair[0] == pair[1];
+        self.rows.windows(2).enumerate().filter(repeats).map(|(at, pair)| (pair[1], &self.values[at + 1]))
+    }
 }
