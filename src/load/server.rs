@@ -22,10 +22,11 @@ const TICKS_PER_SEC: u64 = 100;
 const STAT_BLOCK_BYTES: u64 = 512;
 
 /// What the names of threads begin with that no sender waits for.
-pub(super) const BACKGROUND_THREADS: [&str; 4] = ["store-columns", "store-offload", "store-merge", "rocksdb:"];
+pub(super) const BACKGROUND_THREADS: [&str; 5] =
+    ["store-columns", "store-offload", "store-merge", "store-join", "rocksdb:"];
 
-/// The thread that rewrites blocks which were committed before.
-pub(super) const MERGE_THREADS: [&str; 1] = ["store-merge"];
+/// The threads that rewrite what was committed before: blocks and rollups.
+pub(super) const MERGE_THREADS: [&str; 2] = ["store-merge", "store-join"];
 
 /// How long offloaded windows stay in the hot tier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -100,7 +100,8 @@ pub struct Store {
     housekeeping: Vec<tokio::task::JoinHandle<()>>,
     run_worker: Arc<RunWorker>,
     following: tokio::task::JoinHandle<()>,
-    background: Arc<Background>,
+    /// What may have a job to end.
+    backgrounds: [Arc<Background>; 2],
 }
 
 impl Store {
@@ -225,6 +226,8 @@ impl Store {
         };
         let clock = Arc::clone(&components.clock);
         let background = Arc::new(Background::start("store-offload", Urgency::Equal)?);
+        // Not the offload's: windows wait for that one.
+        let joining = Arc::new(Background::start("store-join", Urgency::Behind)?);
         let offloaded = Arc::new(Notify::new());
         let compactor = Compactor {
             editor: Arc::clone(&editor),
@@ -235,7 +238,7 @@ impl Store {
             runs: Arc::clone(&runs),
             kept_steps: Kept { minutes: settings.step_minute_retention, hours: settings.step_hour_retention },
             metrics: metrics.clone(),
-            background: Arc::clone(&background),
+            background: Arc::clone(&joining),
             origin: origin.clone(),
             orphans,
         };
@@ -275,7 +278,7 @@ impl Store {
             origin,
             merges: Arc::clone(&merges),
         };
-        let rules = settings.operations.clone();
+        let (rules, derives_operations) = (settings.operations.clone(), settings.derive_operations);
         let writer = Writer::new(Shared {
             batches: std::sync::Mutex::new(Some(batches)),
             budget: budget.clone(),
@@ -297,6 +300,7 @@ impl Store {
             steps,
             runs,
             rules,
+            derives_operations,
             clock,
             metrics: metrics.clone(),
         });
@@ -326,7 +330,7 @@ impl Store {
             ],
             following: tokio::spawn(Arc::clone(&run_worker).run(reader)),
             run_worker,
-            background,
+            backgrounds: [background, joining],
         })
     }
 
@@ -410,7 +414,9 @@ impl Store {
             // Cancelled, as asked. What it has done half leaves an object that nobody names.
             let _ = task.await;
         }
-        let _ = tokio::time::timeout_at(deadline.into(), self.background.idle()).await;
+        for background in self.backgrounds {
+            let _ = tokio::time::timeout_at(deadline.into(), background.idle()).await;
+        }
     }
 }
 

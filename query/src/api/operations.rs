@@ -1,14 +1,12 @@
 //! `GET /api/v1/operations`: how often each operation ran and how long it took.
 
-use std::collections::BTreeMap;
-
 use axum::extract::State;
 use axum::response::Response;
 use http::Uri;
 use model::OperationClass;
 use model::rules::{Rules, SpanContext};
 use proto::UnixNanos;
-use store::{RollupRequest, Rollups, Totals};
+use store::{RollupRequest, Rollups};
 
 use super::{Asked, HOUR_NANOS, JSON, body, off_the_runtime, to_json};
 use crate::limits::{OPERATIONS_DEFAULT, OPERATIONS_MAX};
@@ -47,7 +45,7 @@ fn read_request(uri: &Uri, now: UnixNanos) -> Result<Request, Problem> {
     Ok(Request { rollups, class, limit })
 }
 
-/// Joins the kinds of each operation, and leaves those of other classes out.
+/// Leaves operations of other classes out.
 fn answer(
     rollups: &Rollups,
     rules: &Rules,
@@ -55,20 +53,10 @@ fn answer(
     as_of: UnixNanos,
     limit: usize,
 ) -> Operations {
-    let mut operations: BTreeMap<(&str, &str), Totals> = BTreeMap::new();
-    for row in &rollups.rows {
-        operations
-            .entry((&row.service, &row.name))
-            .and_modify(|totals| totals.merge(&row.totals))
-            .or_insert_with(|| row.totals.clone());
-    }
     let seconds = rollups.end.min(as_of).nanos_since(rollups.start).max(1) as f64 / 1e9;
-    let operations = operations.into_iter().map(|((service, name), totals)| {
-        let of_name = class_of(rules, service, name);
-        (of_name, Operation::of(service, name, of_name, &totals, seconds))
-    });
-    let operations = operations.filter(|(of_name, _)| class.is_none_or(|class| class == *of_name));
-    let mut operations: Vec<Operation> = operations.map(|(_, operation)| operation).collect();
+    let of_rows = rollups.rows.iter().map(|row| (class_of(rules, &row.service, &row.name), row));
+    let asked = of_rows.filter(|(of_name, _)| class.is_none_or(|class| class == *of_name));
+    let mut operations: Vec<Operation> = asked.map(|(of_name, row)| Operation::of(row, of_name, seconds)).collect();
     let total = operations.len();
     operations.sort_by_key(|operation| std::cmp::Reverse(operation.total_time_nano.0));
     operations.truncate(limit);

@@ -3,7 +3,7 @@
 use model::OperationClass;
 use proto::{TraceId, UnixNanos};
 use serde::Serialize;
-use store::{RELATIVE_ERROR, Rollups, Totals};
+use store::{RELATIVE_ERROR, RollupRow, Rollups};
 
 use super::json::{Shown, Text64};
 
@@ -58,11 +58,12 @@ impl Operations {
 
 impl Operation {
     /// Seen within `seconds`.
-    pub(crate) fn of(service: &str, name: &str, class: OperationClass, totals: &Totals, seconds: f64) -> Self {
+    pub(crate) fn of(row: &RollupRow, class: OperationClass, seconds: f64) -> Self {
+        let RollupRow { service, name, totals } = row;
         let quantile = |quantile| Text64(totals.quantile_nanos(quantile));
         Self {
-            service: service.to_owned(),
-            name: name.to_owned(),
+            service: service.clone(),
+            name: name.clone(),
             class: class.name(),
             span_count: totals.spans,
             error_count: totals.errors,

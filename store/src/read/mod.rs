@@ -57,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) steps: Arc<StepCounter>,
     pub(crate) runs: Arc<RunTable>,
     pub(crate) rules: Rules,
+    /// Whether there are rollups of steps: see [`crate::Settings::derive_operations`].
+    pub(crate) derives_operations: bool,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Metrics,
 }
@@ -109,8 +111,8 @@ impl Reader {
         }
     }
 
-    /// How many spans there were and how long they took, by service, name, kind and root, over all that was ever received: what
-    /// retention dropped is counted too. A span that was sent twice counts once when both came in one window, else twice.
+    /// How many spans there were and how long they took, by service and name, over all that was ever received: what retention
+    /// dropped is counted too. For spans that were sent twice see [`RollupRequest::root_only`].
     ///
     /// # Errors
     /// When a tier cannot be read.

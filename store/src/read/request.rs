@@ -1,6 +1,5 @@
 //! What can be asked of the store, and the shape of the answers.
 
-use model::SpanKind;
 use proto::{TraceId, UnixNanos};
 
 use crate::rollup::{Resolution, Totals};
@@ -99,7 +98,8 @@ pub struct RollupRequest {
     pub service: Option<String>,
     /// Only with this name.
     pub name: Option<String>,
-    /// Only spans without a parent.
+    /// Only spans without a parent. These count once in whichever windows they came, unless [`crate::Settings::derive_operations`] is
+    /// off; other spans count once in each window.
     pub root_only: bool,
 }
 
@@ -118,17 +118,13 @@ pub struct Rollups {
     pub names_are_folded: bool,
 }
 
-/// The spans of one service, name and kind.
+/// The spans of one service and name.
 #[derive(Debug, Clone)]
 pub struct RollupRow {
     /// `service.name`.
     pub service: String,
     /// Span name, or [`crate::OTHER_NAMES`].
     pub name: String,
-    /// Span kind.
-    pub kind: SpanKind,
-    /// Whether they have no parent.
-    pub is_root: bool,
     /// Counts and durations.
     pub totals: Totals,
 }

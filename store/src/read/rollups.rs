@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use futures::stream::{StreamExt, TryStreamExt};
+use model::SpanKind;
 use proto::UnixNanos;
 
-use super::{RollupRequest, RollupRow, Rollups, Shared};
+use super::{RollupRequest, RollupRow, Rollups, Shared, StepRequest, StepRow, StepRows};
 use crate::Error;
 use crate::cold::encode;
 use crate::offload;
@@ -20,11 +21,40 @@ pub(super) const FILES_AT_ONCE: usize = 8;
 /// Rows of an answer before names are counted together, and of twice as many before services are: about 30 MB of sketches.
 const ROWS_MAX: usize = 10_000;
 
-/// The time that all rows of an answer are of: there is one row per service, name, kind and root.
+/// The time that all rows of an answer are of: there is one row per service and name.
 const ALL_TIMES: i64 = 0;
+
+/// The kind of spans that all rows of an answer are of, and whether they are roots.
+const ANY: (SpanKind, bool) = (SpanKind::Unspecified, false);
 
 impl Shared {
     pub(super) async fn rollups(&self, view: &Arc<View>, request: &RollupRequest) -> Result<Rollups, Error> {
+        if request.root_only && self.derives_operations {
+            self.roots(view, request).await
+        } else {
+            self.spans(view, request).await
+        }
+    }
+
+    /// From the rollups of steps: they count a span once, whichever windows it came in.
+    async fn roots(&self, view: &Arc<View>, request: &RollupRequest) -> Result<Rollups, Error> {
+        let RollupRequest { start, end, service, name, .. } = request.clone();
+        let request = StepRequest { start, end, service, operation: name, rows: StepRows::Operations };
+        let steps = self.steps(view, &request).await?;
+        let mut rows: Vec<RollupRow> = Vec::new();
+        for StepRow { service, operation: name, totals, .. } in steps.rows {
+            let Some(totals) = totals.into_totals() else { continue };
+            // Of one operation there is a row for each version.
+            match rows.last_mut().filter(|last| last.service == service && last.name == name) {
+                Some(last) => last.totals.merge(&totals),
+                None => rows.push(RollupRow { service, name, totals }),
+            }
+        }
+        let (start, end, resolution, names_are_folded) = (steps.start, steps.end, steps.resolution, steps.is_folded);
+        Ok(Rollups { start, end, resolution, rows, names_are_folded })
+    }
+
+    async fn spans(&self, view: &Arc<View>, request: &RollupRequest) -> Result<Rollups, Error> {
         let live = {
             let view = Arc::clone(view);
             let count = move || of_windows(&view);
@@ -41,8 +71,11 @@ impl Shared {
         });
 
         let mut table = Table::new(ROWS_MAX);
-        for (_, row) in live.iter().filter(|(_, row)| wanted.has(row.start, &row.service, &row.name, row.is_root)) {
-            table.add(ALL_TIMES, row);
+        for (_, mut row) in live {
+            if wanted.has(row.start, &row.service, &row.name, row.is_root) {
+                (row.kind, row.is_root) = ANY;
+                table.add(ALL_TIMES, &row);
+            }
         }
         // In a loop for the same reason as in `Shared::trace`.
         let mut fetches = Vec::new();
@@ -55,7 +88,8 @@ impl Shared {
             let add = move || {
                 file::each_row(bytes, |row: &RowView<'_>| {
                     if wanted.has(row.start, row.service, row.name, row.is_root) {
-                        table.add_view(ALL_TIMES, row)?;
+                        let (kind, is_root) = ANY;
+                        table.add_view(ALL_TIMES, &RowView { kind, is_root, ..*row })?;
                     }
                     Ok(())
                 })?;
@@ -148,8 +182,6 @@ impl Wanted {
         let rows = table.into_rollup(self.times.resolution).rows.into_iter().map(|row| RollupRow {
             service: row.service,
             name: row.name,
-            kind: row.kind,
-            is_root: row.is_root,
             totals: row.totals,
         });
         Rollups {

@@ -14,7 +14,7 @@ use proto::UnixNanos;
 use super::{Resolution, RollupEntry};
 
 /// Rollups of about the same size that are joined before their period is over.
-const FAN_IN: usize = 16;
+const FAN_IN: usize = 8;
 
 /// Rollups that are joined at once.
 const INPUTS_MAX: usize = 64;
@@ -143,19 +143,19 @@ mod tests {
 
     #[test]
     fn a_period_is_joined_when_it_is_over() {
-        let entries: Vec<_> = (0..10).map(|minute| entry(Resolution::Minute, minute * MINUTE, 1, 100)).collect();
+        let entries: Vec<_> = (0..7).map(|minute| entry(Resolution::Minute, minute * MINUTE, 1, 100)).collect();
         check(&entries, 10 * MINUTE, None);
-        check(&entries, HOUR, Some((10, Resolution::Minute)));
+        check(&entries, HOUR, Some((7, Resolution::Minute)));
         check(&entries[..1], HOUR, None);
         check(&[], HOUR, None);
     }
 
     #[test]
     fn many_small_ones_are_joined_at_once() {
-        let many: Vec<_> = (0..16).map(|second| entry(Resolution::Minute, second, 1, 100)).collect();
-        check(&many[..15], MINUTE, None);
-        check(&many, MINUTE, Some((16, Resolution::Minute)));
-        let mixed: Vec<_> = (0..16).map(|at| entry(Resolution::Minute, at, 1 + 15 * (at as u64 % 2), 100)).collect();
+        let many: Vec<_> = (0..8).map(|second| entry(Resolution::Minute, second, 1, 100)).collect();
+        check(&many[..7], MINUTE, None);
+        check(&many, MINUTE, Some((8, Resolution::Minute)));
+        let mixed: Vec<_> = (0..8).map(|at| entry(Resolution::Minute, at, 1 + 7 * (at as u64 % 2), 100)).collect();
         check(&mixed, MINUTE, None);
     }
 

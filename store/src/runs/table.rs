@@ -11,6 +11,7 @@ use model::failover::{FailoverFacts, HealthMark};
 use model::rules::Settings;
 use model::run::{Run, RunPart, RunRef, join};
 use proto::{TraceId, UnixNanos};
+use rocksdb::{PrefixRange, ReadOptions};
 
 use super::batch::{Batch, STORED_HEAD, changed_key};
 use super::corrupt;
@@ -282,10 +283,13 @@ impl RunTable {
         begin: &Key,
         mut each: impl FnMut(&[u8], &[u8]) -> Result<bool, Error>,
     ) -> Result<(), Error> {
-        let mut iterator = self.db.rocks().raw_iterator_cf(&self.db.runs()?);
+        let mut options = ReadOptions::default();
+        // Behind what is not there may stand thousands of keys that were deleted, which would be gone over.
+        options.set_iterate_range(PrefixRange(prefix.as_ref()));
+        let mut iterator = self.db.rocks().raw_iterator_cf_opt(&self.db.runs()?, options);
         iterator.seek(begin);
         while let Some((key, value)) = iterator.item() {
-            if !key.starts_with(prefix.as_ref()) || !each(key, value)? {
+            if !each(key, value)? {
                 break;
             }
             iterator.next();

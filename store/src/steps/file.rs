@@ -124,8 +124,10 @@ impl RowView<'_> {
             }
             bytes => spread.merge_bytes(bytes),
         };
+        if self.self_sketch.is_some() || change.self_times.is_some() {
+            add(change.own_self_times(), self.self_sketch.unwrap_or(self.sketch))?;
+        }
         add(&mut change.durations, self.sketch)?;
-        add(&mut change.self_times, self.self_sketch.unwrap_or(self.sketch))?;
         change.stretch(self.extremes);
         Ok(())
     }
@@ -163,10 +165,7 @@ fn batch(rollup: &StepRollup) -> Result<RecordBatch, Error> {
         Arc::new(rows.iter().map(value).collect::<DictionaryArray<Int32Type>>())
     };
     let told = |row: &Row| row.change.extremes.filter(|_| !is_one(&row.change));
-    let self_sketches = rows.iter().map(|row| {
-        let change = &row.change;
-        (change.self_times != change.durations).then(|| change.self_times.to_bytes())
-    });
+    let self_sketches = rows.iter().map(|row| row.change.self_times.as_ref().map(Spread::to_bytes));
     let columns: Vec<(&str, ArrayRef)> = vec![
         (START, int64(&|row| row.start)),
         (RESOLUTION, int64(&|_| rollup.resolution.nanos())),

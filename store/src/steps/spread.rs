@@ -56,10 +56,21 @@ impl Spread {
 
     /// Sorts in what waits.
     fn settle(&mut self) {
-        if let Cow::Owned(counts) = self.settled() {
-            self.counts = counts;
-            self.recent.clear();
+        self.recent.sort_unstable();
+        let (mut at, known) = (0, self.counts.len());
+        for same in self.recent.chunk_by(|one, next| one == next) {
+            let (bucket, count) = (same[0], same.len() as i64);
+            at += self.counts[at..known].partition_point(|(before, _)| *before < bucket);
+            match self.counts[at..known].first_mut().filter(|(found, _)| *found == bucket) {
+                Some((_, sum)) => *sum = sum.saturating_add(count),
+                None => self.counts.push((bucket, count)),
+            }
         }
+        if self.counts.len() > known {
+            // Two sorted lists, which is what a stable sort is fast at.
+            self.counts.sort_by_key(|(bucket, _)| *bucket);
+        }
+        self.recent.clear();
     }
 
     /// All counts, ascending by bucket.
@@ -67,18 +78,9 @@ impl Spread {
         if self.recent.is_empty() {
             return Cow::Borrowed(&self.counts);
         }
-        let mut recent = self.recent.clone();
-        recent.sort_unstable();
-        let mut counts = Vec::with_capacity(self.counts.len() + recent.len());
-        let mut known = self.counts.iter().copied().peekable();
-        for same in recent.chunk_by(|one, next| one == next) {
-            let bucket = same[0];
-            counts.extend(std::iter::from_fn(|| known.next_if(|(known, _)| *known < bucket)));
-            let before = known.next_if(|(known, _)| *known == bucket).map_or(0, |(_, count)| count);
-            counts.push((bucket, before.saturating_add(same.len() as i64)));
-        }
-        counts.extend(known);
-        Cow::Owned(counts)
+        let mut settled = self.clone();
+        settled.settle();
+        Cow::Owned(settled.counts)
     }
 
     /// Counts all that `other` has.

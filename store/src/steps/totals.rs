@@ -3,7 +3,7 @@
 use proto::TraceId;
 
 use super::spread::{Spread, bucket_of};
-use crate::rollup::Sketch;
+use crate::rollup::{Sketch, Totals};
 
 /// One span, as it is counted.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +42,8 @@ pub(crate) struct Change {
     pub(crate) self_nanos: i64,
     pub(crate) critical_nanos: i64,
     pub(crate) durations: Spread,
-    pub(crate) self_times: Spread,
+    /// `None` while they are the durations: most spans have no children.
+    pub(crate) self_times: Option<Spread>,
     /// `None` while nothing was added.
     pub(crate) extremes: Option<Extremes>,
 }
@@ -57,10 +58,11 @@ impl Change {
         self.self_nanos = self.self_nanos.saturating_add(sign * span.self_nanos);
         self.critical_nanos = self.critical_nanos.saturating_add(sign * span.critical_nanos);
         let bucket = bucket_of(span.duration_nanos);
-        self.durations.add(bucket, sign);
-        // Most spans have no children.
         let of_self = if span.self_nanos == span.duration_nanos { bucket } else { bucket_of(span.self_nanos) };
-        self.self_times.add(of_self, sign);
+        if self.self_times.is_some() || of_self != bucket {
+            self.own_self_times().add(of_self, sign);
+        }
+        self.durations.add(bucket, sign);
         if !takes_back {
             let (min_nanos, max_nanos) = (span.duration_nanos, span.duration_nanos);
             self.stretch(Some(Extremes { min_nanos, max_nanos, slowest: span.trace_id }));
@@ -70,9 +72,17 @@ impl Change {
     /// Counts all that `other` does.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.add_sums(other.spans, other.errors, [other.sum_nanos, other.self_nanos, other.critical_nanos]);
+        if self.self_times.is_some() || other.self_times.is_some() {
+            self.own_self_times().merge(other.self_times.as_ref().unwrap_or(&other.durations));
+        }
         self.durations.merge(&other.durations);
-        self.self_times.merge(&other.self_times);
         self.stretch(other.extremes);
+    }
+
+    /// The self times, from now on apart from the durations.
+    pub(super) fn own_self_times(&mut self) -> &mut Spread {
+        let Self { durations, self_times, .. } = self;
+        self_times.get_or_insert_with(|| durations.clone())
     }
 
     /// Adds what is in no sketch; the sums are those of durations, self times and critical path.
@@ -96,18 +106,22 @@ impl Change {
     /// Without buckets that came to nothing.
     pub(super) fn tidy(&mut self) {
         self.durations.tidy();
-        self.self_times.tidy();
+        if let Some(self_times) = &mut self.self_times {
+            self_times.tidy();
+        }
+        self.self_times.take_if(|self_times| *self_times == self.durations);
     }
 
     /// Whether it changes nothing: what was added was taken back.
     pub(super) fn is_zero(&self) -> bool {
         let sums = [self.spans, self.errors, self.sum_nanos, self.self_nanos, self.critical_nanos];
-        sums == [0; 5] && self.durations.is_zero() && self.self_times.is_zero()
+        sums == [0; 5] && self.durations.is_zero() && self.self_times.as_ref().is_none_or(Spread::is_zero)
     }
 
     /// What it comes to, when all that was ever counted is in it.
     pub(crate) fn to_totals(&self) -> StepTotals {
-        let (durations, self_times) = (self.durations.to_sketch(), self.self_times.to_sketch());
+        let durations = self.durations.to_sketch();
+        let self_times = self.self_times.as_ref().map_or_else(|| durations.clone(), Spread::to_sketch);
         let known = self.extremes.filter(|_| self.spans > 0);
         // An extreme whose span was taken back is told by its bucket, with the error of the percentiles.
         let told = |nanos: i64, share: f64| match self.durations.count_near(nanos) {
@@ -162,6 +176,13 @@ impl StepTotals {
     pub fn quantile_nanos(&self, quantile: f64) -> i64 {
         let found = self.durations.quantile_nanos(quantile).unwrap_or(self.min_nanos);
         found.max(self.min_nanos).min(self.max_nanos)
+    }
+
+    /// Counts and durations alone; `None` when nothing is counted.
+    pub(crate) fn into_totals(self) -> Option<Totals> {
+        let Self { spans, errors, sum_nanos, min_nanos, max_nanos, durations: sketch, slowest, .. } = self;
+        let slowest = slowest.filter(|_| spans > 0)?;
+        Some(Totals { spans, errors, sum_nanos, min_nanos, max_nanos, sketch, slowest })
     }
 
     /// Counts all that `other` does.

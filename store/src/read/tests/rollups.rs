@@ -29,11 +29,11 @@ fn timed(trace: u64, span_id: u8, parent: u8, start: i64, duration: u64) -> Span
     Span { name: format!("op {}", span_id % 3), ..plain_span(trace, span_id, parent, start as u64, duration) }
 }
 
-/// Spans, errors, sum and spread by service and name.
-fn told(rollups: &Rollups) -> Vec<(String, String, bool, u64, i64, Sketch)> {
+/// Spans, sum and spread by service and name.
+fn told(rollups: &Rollups) -> Vec<(String, String, u64, i64, Sketch)> {
     let row = |row: &RollupRow| {
         let totals = &row.totals;
-        (row.service.clone(), row.name.clone(), row.is_root, totals.spans, totals.sum_nanos, totals.sketch.clone())
+        (row.service.clone(), row.name.clone(), totals.spans, totals.sum_nanos, totals.sketch.clone())
     };
     rollups.rows.iter().map(row).collect()
 }
@@ -95,6 +95,30 @@ async fn each_span_is_counted_once_hot_cold_and_after_a_restart() {
     let store = fixture.open(settings).await;
     let restarted = store.reader().rollups(&any()).await.expect("readable");
     assert_eq!(told(&restarted), told(&before));
+    close(store).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_root_that_is_sent_again_in_a_later_window_counts_once() {
+    let fixture = Fixture::new();
+    let mut settings = no_hot(fixture.settings());
+    settings.window_spans_max = 3;
+    let spans = || (1..=3).map(|id| timed(7, id, id - 1, START, 1_000)).collect();
+    let counts = async |store: &Store, root_only| {
+        let rollups = store.reader().rollups(&RollupRequest { root_only, ..any() }).await.expect("readable");
+        rollups.rows.iter().map(|row| row.totals.spans).sum::<u64>()
+    };
+    let store = fixture.open(settings.clone()).await;
+    for window in 1..=2 {
+        store.writer().append(request("api", spans())).await.expect("kept");
+        offloaded(&store.reader(), window).await;
+    }
+    assert_eq!((counts(&store, true).await, counts(&store, false).await), (1, 6));
+    close(store).await;
+    // Without steps roots are counted as all spans are.
+    settings.derive_operations = false;
+    let store = fixture.open(settings).await;
+    assert_eq!(counts(&store, true).await, 2);
     close(store).await;
 }
 

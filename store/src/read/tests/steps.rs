@@ -235,7 +235,7 @@ async fn joined_rollups_take_back_what_was_counted_too_early() {
     let store = Store::open(settings, components).await.expect("opens");
     let reader = store.reader();
     let mut roots = Vec::new();
-    for number in 0..6u64 {
+    for number in 0..4u64 {
         let begin = (START + number as i64 * 60 * SECOND) as u64;
         hands.to(number as i64 * 60 * SECOND);
         let steps = [2, 3].map(|id| plain_span(number, id, 1, begin, 1_000 * u64::from(id)));
@@ -245,19 +245,19 @@ async fn joined_rollups_take_back_what_was_counted_too_early() {
     }
     for (at, pair) in roots.chunks(2).enumerate() {
         store.writer().append(request("api", pair.to_vec())).await.expect("kept");
-        offloaded(&reader, 7 + at).await;
+        offloaded(&reader, 5 + at).await;
     }
     let before = told(&reader).await;
     let counts: Vec<_> =
         before.iter().map(|((_, operation, path, _), row)| (operation.as_str(), path.len(), row.0)).collect();
-    assert_eq!(counts, [("op 1", 0, 6), ("op 1", 1, 6), ("op 1", 1, 6)]);
+    assert_eq!(counts, [("op 1", 0, 4), ("op 1", 1, 4), ("op 1", 1, 4)]);
     let files = || {
         let view = reader.shared.views.load();
         let of =
             |manifest: &Arc<crate::Manifest>| manifest.steps.iter().map(|entry| entry.resolution).collect::<Vec<_>>();
         view.manifests.values().flat_map(of).collect::<Vec<_>>()
     };
-    assert_eq!(files().len(), 9);
+    assert_eq!(files().len(), 6);
     for (now, resolution) in
         [(HOUR, Resolution::Minute), (24 * HOUR, Resolution::Hour), (40 * 24 * HOUR, Resolution::Day)]
     {
