@@ -22,7 +22,7 @@ use super::build::{self, Order, Spread, TextColumns};
 use super::catalog::Catalog;
 use super::schema;
 use super::sieve::Sieve;
-use super::writer::{BlockWriter, Effort, EncodedBlock, RowGroup};
+use super::writer::{BlockWriter, Effort, EncodedBlock};
 use crate::Error;
 use crate::window::Columns;
 use crate::window::intern::TextId;
@@ -60,26 +60,11 @@ pub(crate) fn encode(window: &Columns, order: &Order, sieve: &mut dyn Sieve) -> 
         table = Table::new(window, &kept);
     }
     let mut writer = BlockWriter::new(&Schema::new(table.fields.clone()), Effort::Offload)?;
-    let groups: Vec<_> = (0..head.num_rows())
-        .step_by(schema::ROW_GROUP_ROWS)
-        .map(|begin| (begin, schema::ROW_GROUP_ROWS.min(head.num_rows() - begin)))
-        .collect();
-    let mut row_groups: Vec<RowGroup> = groups.iter().map(|_| RowGroup::default()).collect();
-    for at in 0..table.fields.len() {
-        let column = match head.column_by_name(table.fields[at].name()) {
-            Some(known) => Arc::clone(known),
-            None => table.column(at)?,
-        };
-        for ((begin, rows), row_group) in groups.iter().zip(&mut row_groups) {
-            writer.encode(&column.slice(*begin, *rows), row_group)?;
-        }
-    }
-    let size = row_groups.iter().map(RowGroup::size).sum::<usize>();
-    // With what stands behind them; no room that is moved while it grows.
-    writer.reserve(size + size / 16);
-    for ((begin, rows), row_group) in groups.iter().zip(row_groups) {
-        writer.append(row_group, &head.slice(*begin, *rows))?;
-    }
+    let fields = table.fields.clone();
+    writer.write(&fields, head.num_rows(), |at| match head.column_by_name(fields[at].name()) {
+        Some(known) => Ok(Arc::clone(known)),
+        None => table.column(at),
+    })?;
     writer.finish()
 }
 

@@ -69,6 +69,14 @@ pub(super) const fn zstd_level(effort: Effort) -> i32 {
     }
 }
 
+/// The same for dictionaries.
+pub(super) const fn zstd_text_level(effort: Effort) -> i32 {
+    match effort {
+        Effort::Offload => 1,
+        Effort::Merge => 9,
+    }
+}
+
 /// zstd at `level`.
 pub(super) fn zstd(level: i32) -> Compression {
     Compression::ZSTD(ZstdLevel::try_new(level).unwrap_or_default())

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::Schema;
+use arrow::datatypes::{Field, Schema};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use model::StatusCode;
@@ -69,17 +69,6 @@ pub(crate) struct BlockWriter {
     facts: Facts,
 }
 
-/// The columns of a row group on their way into the file.
-#[derive(Default)]
-pub(crate) struct RowGroup(Vec<ColumnChunk>);
-
-impl RowGroup {
-    /// Bytes of the columns so far.
-    pub(crate) fn size(&self) -> usize {
-        self.0.iter().map(|chunk| chunk.bytes.len()).sum()
-    }
-}
-
 impl BlockWriter {
     /// With the columns of [`schema`] and any of attributes.
     pub(crate) fn new(columns: &Schema, effort: Effort) -> Result<Self, Error> {
@@ -93,37 +82,48 @@ impl BlockWriter {
         })
     }
 
-    /// Adds a row group of at most [`schema::ROW_GROUP_ROWS`] rows, sorted by trace id, none before those of the row
-    /// group before it.
-    pub(crate) fn write(&mut self, rows: &RecordBatch) -> Result<(), Error> {
-        let mut row_group = RowGroup::default();
-        for column in rows.columns() {
-            self.encode(column, &mut row_group)?;
+    /// Adds `count` rows, sorted by trace id, none before those that were added before. Each column is asked for once, in the order
+    /// of the block, and only what a search reads stays in memory until all are encoded.
+    pub(crate) fn write(
+        &mut self,
+        fields: &[impl AsRef<Field>],
+        count: usize,
+        mut column: impl FnMut(usize) -> Result<ArrayRef, Error>,
+    ) -> Result<(), Error> {
+        let groups = || {
+            (0..count).step_by(schema::ROW_GROUP_ROWS).map(|begin| begin..(begin + schema::ROW_GROUP_ROWS).min(count))
+        };
+        let mut row_groups: Vec<Vec<ColumnChunk>> = groups().map(|_| Vec::new()).collect();
+        let (mut head, mut head_fields) = (Vec::new(), Vec::new());
+        for (at, field) in fields.iter().map(AsRef::as_ref).enumerate() {
+            let array = column(at)?;
+            for (rows, chunks) in groups().zip(&mut row_groups) {
+                let array = array.slice(rows.start, rows.len());
+                self.chunks.encode(self.writer.schema_descr().columns(), &array, chunks)?;
+            }
+            if schema::SEARCH_COLUMNS.contains(&field.name().as_str()) {
+                head_fields.push(field.clone().with_data_type(array.data_type().clone()));
+                head.push(array);
+            }
         }
-        self.append(row_group, rows)
-    }
-
-    /// Encodes the next column of a row group.
-    pub(crate) fn encode(&mut self, column: &ArrayRef, row_group: &mut RowGroup) -> Result<(), Error> {
-        self.chunks.encode(self.writer.schema_descr().columns(), column, &mut row_group.0)
-    }
-
-    /// Makes room for so many further bytes.
-    pub(crate) fn reserve(&mut self, bytes: usize) {
-        self.writer.inner_mut().reserve(bytes);
-    }
-
-    /// Adds a row group of which all columns are encoded. Of `rows`, the columns that a search reads are looked at.
-    pub(crate) fn append(&mut self, row_group: RowGroup, rows: &RecordBatch) -> Result<(), Error> {
-        if rows.num_rows() == 0 {
-            return Ok(());
+        let bytes: usize = row_groups.iter().flatten().map(|chunk| chunk.bytes.len()).sum();
+        // With what stands behind them: the file does not move while it grows.
+        self.writer.inner_mut().reserve(bytes + bytes / 16);
+        let head = RecordBatch::try_new(Arc::new(Schema::new(head_fields)), head)?;
+        for (rows, chunks) in groups().zip(row_groups) {
+            self.append(chunks, &head.slice(rows.start, rows.len()))?;
         }
+        Ok(())
+    }
+
+    /// Adds a row group, of which `rows` has the columns that a search reads.
+    fn append(&mut self, chunks: Vec<ColumnChunk>, rows: &RecordBatch) -> Result<(), Error> {
         self.facts.add(rows)?;
-        let mut writer = self.writer.next_row_group()?;
-        for ColumnChunk { bytes, close } in row_group.0 {
-            writer.append_column(&bytes, close)?;
+        let mut row_group = self.writer.next_row_group()?;
+        for ColumnChunk { bytes, close } in chunks {
+            row_group.append_column(&bytes, close)?;
         }
-        writer.close()?;
+        row_group.close()?;
         self.add_checksums()
     }
 

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
-use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::compute::{concat, filter_record_batch};
 use bytes::Bytes;
 use object_store::ObjectStore;
 use object_store::path::Path;
@@ -235,17 +235,18 @@ impl Output {
     }
 
     fn flush(&mut self) -> Result<(), Error> {
-        (self.pending_rows, self.pending_bytes) = (0, 0);
+        let count = std::mem::take(&mut self.pending_rows);
+        self.pending_bytes = 0;
         let pending = std::mem::take(&mut self.pending);
         let Some(first) = pending.first() else { return Ok(()) };
-        let rows = if pending.len() == 1 { first.clone() } else { concat_batches(&first.schema(), &pending)? };
-        // More than one only if a trace is longer than a row group.
-        for offset in (0..rows.num_rows()).step_by(schema::ROW_GROUP_ROWS) {
-            let length = schema::ROW_GROUP_ROWS.min(rows.num_rows() - offset);
-            self.writer.write(&rows.slice(offset, length))?;
-            self.upload.push(self.writer.take_written()?)?;
-        }
-        Ok(())
+        let fields = first.schema().fields().clone();
+        // Column by column, and what is encoded is let go.
+        let mut pending: Vec<_> = pending.into_iter().map(|rows| rows.columns().to_vec().into_iter()).collect();
+        self.writer.write(&fields, count, |_| {
+            let parts: Vec<ArrayRef> = pending.iter_mut().filter_map(Iterator::next).collect();
+            Ok(concat(&parts.iter().map(AsRef::as_ref).collect::<Vec<_>>())?)
+        })?;
+        self.upload.push(self.writer.take_written()?)
     }
 
     fn finish(mut self, id: BlockId, path: &Path, windows: Vec<u64>) -> Result<Option<(BlockEntry, Bytes)>, Error> {

@@ -7,6 +7,7 @@ use arrow::array::Array;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
+use super::hybrid::width_of;
 use super::values::Values;
 
 /// A dictionary with more than this is not written: whoever wants one value has to read all of it.
@@ -112,6 +113,15 @@ impl Dictionary {
             self.indexes.push(number);
         }
         true
+    }
+
+    /// Bits of an index. Whole bytes where that is not much more: spans of an operation repeat themselves, which zstd finds by the byte
+    /// only, and that saves more than the bits.
+    pub(super) fn width(&self) -> u32 {
+        match width_of(self.distinct.len()) {
+            5..=8 => 8,
+            width => width,
+        }
     }
 
     fn is_small(&self) -> bool {

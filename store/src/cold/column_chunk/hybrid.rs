@@ -8,7 +8,7 @@ use crate::varint;
 const GROUP: usize = 8;
 
 /// Values of one bit-packed run at most.
-const PACKED_MAX: usize = 63 * GROUP;
+const PACKED_MAX: usize = 512 * GROUP;
 
 /// A repeated value gets a run of its own from so many packed bits on: each run has a header, and so has what is packed behind it.
 const RUN_BITS_MIN: usize = 32;

@@ -33,7 +33,7 @@ use super::schema::{self, Layout};
 use super::writer::Effort;
 use crate::Error;
 use dictionary::Dictionary;
-use hybrid::{Hybrid, width_of};
+use hybrid::Hybrid;
 use levels::Levels;
 use values::{Packed, Values};
 
@@ -47,6 +47,7 @@ pub(super) struct ColumnChunk {
 pub(super) struct ColumnChunks {
     compressor: zstd::bulk::Compressor<'static>,
     compression: Compression,
+    effort: Effort,
     dictionary: Dictionary,
     /// The pages of a chunk.
     pages: Vec<u8>,
@@ -79,6 +80,7 @@ impl ColumnChunks {
         let level = schema::zstd_level(effort);
         Ok(Self {
             compressor: zstd::bulk::Compressor::new(level).map_err(|error| failed(&error))?,
+            effort,
             compression: schema::zstd(level),
             dictionary: Dictionary::default(),
             pages: Vec::new(),
@@ -146,7 +148,10 @@ impl ColumnChunks {
             levels += of_page;
             self.put_values(leaf, rows, form, &mut taken);
             let page = Page::DataPage {
-                buf: if is_compressed { self.compressed()? } else { Bytes::copy_from_slice(&self.plain) },
+                buf: match is_compressed {
+                    true => self.compressed()?,
+                    false => Bytes::copy_from_slice(&self.plain),
+                },
                 num_values: of_page as u32,
                 encoding: encoding(form),
                 def_level_encoding: Encoding::RLE,
@@ -188,12 +193,15 @@ impl ColumnChunks {
         for at in &self.dictionary.distinct {
             values.put(*at as usize, &mut self.plain);
         }
+        // They are small, and mostly text.
+        self.set_level(schema::zstd_text_level(self.effort))?;
         let page = Page::DictionaryPage {
             buf: self.compressed()?,
             num_values: self.dictionary.distinct.len() as u32,
             encoding: Encoding::PLAIN,
             is_sorted: false,
         };
+        self.set_level(schema::zstd_level(self.effort))?;
         pages.write(CompressedPage::new(page, self.plain.len()))
     }
 
@@ -202,7 +210,7 @@ impl ColumnChunks {
         let Self { plain, numbers, dictionary, .. } = self;
         match (form, leaf.values) {
             (Form::Dictionary, _) => {
-                let width = width_of(dictionary.distinct.len());
+                let width = dictionary.width();
                 plain.push(width as u8);
                 let end = *taken + leaf.levels.count(rows);
                 let mut indexes = Hybrid::new(width, plain);
@@ -222,6 +230,10 @@ impl ColumnChunks {
             }
             _ => leaf.levels.each_run(rows, |run| leaf.values.put_run(run, plain)),
         }
+    }
+
+    fn set_level(&mut self, level: i32) -> Result<(), Error> {
+        self.compressor.set_compression_level(level).map_err(|error| failed(&error))
     }
 
     fn compressed(&mut self) -> Result<Bytes, Error> {
