@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hash};
 use std::ops::Range;
 
 use arrow::array::Array;
-use foldhash::fast::FixedState;
+use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use super::hybrid::width_of;
@@ -27,6 +27,8 @@ pub(super) struct Dictionary {
     of_key: Vec<u32>,
     /// Numbers by the hash of the value.
     known: HashTable<u32>,
+    /// Unknown to senders, who could choose values that meet otherwise.
+    hasher: RandomState,
     /// Bytes of the distinct values.
     bytes: usize,
 }
@@ -83,7 +85,6 @@ impl Dictionary {
         value_at: &impl Fn(usize) -> V,
         length_at: &impl Fn(usize) -> usize,
     ) -> bool {
-        let hasher = FixedState::default();
         let mut last: Option<(V, u32)> = None;
         for at in run {
             let value = value_at(at);
@@ -91,21 +92,21 @@ impl Dictionary {
             let number = match last {
                 Some((known, number)) if known == value => number,
                 _ => {
-                    let of = |number: &u32| value_at(self.distinct[*number as usize] as usize);
+                    let Self { distinct, known, hasher, .. } = self;
+                    let of = |number: &u32| value_at(distinct[*number as usize] as usize);
                     let hash = hasher.hash_one(value);
-                    match self.known.find(hash, |number| of(number) == value) {
-                        Some(number) => *number,
-                        None => {
-                            let number = self.distinct.len() as u32;
-                            self.distinct.push(at as u32);
-                            self.bytes += length_at(at);
-                            let of = |number: &u32| value_at(self.distinct[*number as usize] as usize);
-                            self.known.insert_unique(hash, number, |number| hasher.hash_one(of(number)));
-                            if self.bytes > BYTES_MAX || !self.is_small_so_far() {
-                                return false;
-                            }
-                            number
+                    if let Some(number) = known.find(hash, |number| of(number) == value) {
+                        *number
+                    } else {
+                        let number = distinct.len() as u32;
+                        distinct.push(at as u32);
+                        let of = |number: &u32| value_at(distinct[*number as usize] as usize);
+                        known.insert_unique(hash, number, |number| hasher.hash_one(of(number)));
+                        self.bytes += length_at(at);
+                        if self.bytes > BYTES_MAX || !self.is_small_so_far() {
+                            return false;
                         }
+                        number
                     }
                 }
             };
