@@ -5,7 +5,6 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{BooleanArray, RecordBatch};
 use bytes::Bytes;
 use model::Span;
 use object_store::memory::InMemory;
@@ -14,7 +13,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use proto::{CheckedRequest, TraceId};
 
 use crate::cold::locator::Locator;
-use crate::cold::sieve::Sieve;
+use crate::cold::sieve::Everything;
 use crate::cold::{BlockEntry, BlockId, Origin, encode, index, paths, reader};
 use crate::hot::value;
 use crate::window::Columns;
@@ -105,18 +104,5 @@ impl Block {
         }
         reader::search_columns(&objects, &self.entry, footer).await?;
         Ok(spans)
-    }
-}
-
-/// Leaves nothing out.
-struct Everything;
-
-impl Sieve for Everything {
-    fn reads(&self, _: &str) -> bool {
-        false
-    }
-
-    fn sift(&mut self, _: &RecordBatch) -> Result<Option<BooleanArray>, Error> {
-        Ok(None)
     }
 }

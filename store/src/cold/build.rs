@@ -10,6 +10,7 @@ use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
 use arrow::datatypes::Int32Type;
 use arrow::error::ArrowError;
 
+use super::column_chunk::pays;
 use super::schema;
 use crate::window::intern::{Interner, TextId};
 use crate::window::sparse::Sparse;
@@ -52,7 +53,8 @@ impl Order {
 
     /// Without the rows of the block that do not stay.
     pub(crate) fn kept(&self, stays: &BooleanArray) -> Self {
-        let kept = |(old, stays): (&u32, Option<bool>)| stays.unwrap_or(true).then_some(*old);
+        // As Arrow's filter has it: what is not known to stay does not.
+        let kept = |(old, stays): (&u32, Option<bool>)| (stays == Some(true)).then_some(*old);
         Self::new(self.old_of_new.iter().zip(stays).filter_map(kept).collect(), self.new_of_old.len())
     }
 
@@ -147,7 +149,7 @@ impl<'a> TextColumns<'a> {
             self.position[*text as usize] = u32::MAX;
         }
         let keys = Int32Array::try_new(keys.into(), valid)?;
-        if distinct.len() > DISTINCT_MIN && distinct.len() * 2 > present {
+        if !pays(distinct.len(), present) {
             let plain: StringArray =
                 keys.iter().map(|key| key.map(|key| self.texts.get(distinct[key as usize]))).collect();
             return Ok(Arc::new(plain));
@@ -156,9 +158,6 @@ impl<'a> TextColumns<'a> {
         Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(keys, Arc::new(values))?))
     }
 }
-
-/// Distinct texts up to which a dictionary is small whatever it saves.
-const DISTINCT_MIN: usize = 64;
 
 /// A column of the names of codes.
 pub(crate) fn words(

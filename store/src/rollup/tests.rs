@@ -14,6 +14,7 @@ use super::table::Table;
 use super::window::of_window;
 use super::*;
 use crate::cold::encode;
+use crate::cold::sieve::Everything;
 use crate::window::Columns;
 
 const MINUTE: i64 = Resolution::Minute.nanos();
@@ -307,17 +308,4 @@ fn nanoseconds_per_span() {
     let bytes = file::encode(&counted(&columns)).expect("encodes").len();
     println!("{best:.1} ns a span, {rows} rows, {:.2} bytes a span", bytes as f64 / spans as f64);
     assert_eq!(UnixNanos::from_i64(START).as_i64(), START);
-}
-
-/// Leaves nothing out.
-struct Everything;
-
-impl crate::cold::sieve::Sieve for Everything {
-    fn reads(&self, _: &str) -> bool {
-        false
-    }
-
-    fn sift(&mut self, _: &arrow::array::RecordBatch) -> Result<Option<arrow::array::BooleanArray>, crate::Error> {
-        Ok(None)
-    }
 }

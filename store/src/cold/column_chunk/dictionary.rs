@@ -126,11 +126,16 @@ impl Dictionary {
     }
 
     fn is_small(&self) -> bool {
-        self.distinct.len() <= DISTINCT_MIN || self.distinct.len() * 2 <= self.indexes.len()
+        pays(self.distinct.len(), self.indexes.len())
     }
 
     /// The first values of a chunk differ more often than the later ones.
     fn is_small_so_far(&self) -> bool {
         self.distinct.len() <= DISTINCT_MIN * 16 || self.is_small()
     }
+}
+
+/// Whether a dictionary is worth it: few of the values differ, or at most half of them.
+pub(in crate::cold) const fn pays(distinct: usize, values: usize) -> bool {
+    distinct <= DISTINCT_MIN || distinct * 2 <= values
 }

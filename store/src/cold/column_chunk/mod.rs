@@ -33,6 +33,7 @@ use super::schema::{self, Layout};
 use super::writer::Effort;
 use crate::Error;
 use dictionary::Dictionary;
+pub(super) use dictionary::pays;
 use hybrid::Hybrid;
 use levels::Levels;
 use values::{Packed, Values};
