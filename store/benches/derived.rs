@@ -16,9 +16,15 @@ use proto::otlp::common::v1::any_value::Value;
 use proto::otlp::common::v1::{AnyValue, KeyValue};
 use proto::otlp::resource::v1::Resource;
 use proto::otlp::trace::v1::{ResourceSpans, ScopeSpans, Span};
-use spanhold_store::{Clock, Components, PreparedRequest, RunRequest, Settings, StepRequest, StepRows, Store};
+use spanhold_store::{
+    Clock, Components, PreparedRequest, RollupRequest, RunRequest, Settings, StepRequest, StepRows, Store,
+};
 
 extern crate spanhold_store as _;
+
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const SECOND: i64 = 1_000_000_000;
 const HOUR: i64 = 3_600 * SECOND;
@@ -219,13 +225,6 @@ async fn run(part: u64) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
-    let ask = |rows, operation: Option<String>| StepRequest {
-        start: UnixNanos::from_i64(BEGIN),
-        end: UnixNanos::from_i64(BEGIN + 30 * DAY),
-        service: operation.is_some().then(|| "control".to_owned()),
-        operation,
-        rows,
-    };
     let manifests = || reader.inspector().manifests();
     let sizes = || {
         manifests()
@@ -240,14 +239,35 @@ async fn run(part: u64) {
         sizes().0,
         sizes().1
     ));
-    measure("30 days of all operations", async || {
-        let steps = reader.steps(&ask(StepRows::Operations, None)).await.expect("readable");
-        format!("{} rows, by the {}", steps.rows.len(), steps.resolution.name())
-    })
-    .await;
-    measure("30 days of the steps of one", async || {
-        let steps = reader.steps(&ask(StepRows::Steps, Some("operation 7".to_owned()))).await.expect("readable");
-        format!("{} rows", steps.rows.len())
+    bench
+        .settle("windows offloaded, rollups joined", async || {
+            let before = sizes();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            before == sizes()
+        })
+        .await;
+    let (start, end) = (UnixNanos::from_i64(BEGIN), UnixNanos::from_i64(BEGIN + 30 * DAY));
+    for (what, root_only) in [("30 days of all operations", true), ("the same, of all spans by name", false)] {
+        measure(what, async || {
+            let list = RollupRequest { start, end, service: None, name: None, root_only };
+            let list = reader.rollups(&list).await.expect("readable");
+            format!("{} rows, by the {}", list.rows.len(), list.resolution.name())
+        })
+        .await;
+    }
+    let of_one = |rows| StepRequest {
+        start,
+        end,
+        service: Some("control".to_owned()),
+        operation: Some("operation 7".to_owned()),
+        rows,
+    };
+    measure("the breakdown of one, with its values", async || {
+        let mut count = 0;
+        for rows in [StepRows::Operations, StepRows::Steps, StepRows::Values] {
+            count += reader.steps(&of_one(rows)).await.expect("readable").rows.len();
+        }
+        format!("{count} rows")
     })
     .await;
     bench.store.close(Instant::now() + Duration::from_secs(10)).await;

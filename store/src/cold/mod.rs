@@ -15,6 +15,7 @@ pub(crate) mod encode;
 pub(crate) mod filter;
 pub(crate) mod index;
 pub(crate) mod locator;
+pub(crate) mod pages;
 pub(crate) mod paths;
 pub(crate) mod reader;
 pub(crate) mod schema;

@@ -9,9 +9,7 @@ use model::Span;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
-};
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowSelection, RowSelector};
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::ChunkReader;
 use proto::TraceId;
@@ -19,6 +17,7 @@ use proto::TraceId;
 use super::block::BlockEntry;
 use super::chunks::Chunks;
 use super::index::Footer;
+use super::pages::{self, Inflater, Selection};
 use super::{checksum, decode, schema};
 use crate::Error;
 
@@ -40,13 +39,13 @@ pub(crate) async fn spans_of_trace(
     blocking(move || {
         verify(&owner, &footer, &chunks, row_groups.clone(), None)?;
         let row_groups: Vec<usize> = row_groups.collect();
-        let Some(rows) = rows_of_trace(&footer, chunks.clone(), &row_groups, trace_id)? else { return Ok(Vec::new()) };
-        let selection = RowSelection::from(vec![RowSelector::skip(rows.start), RowSelector::select(rows.len())]);
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, footer.metadata.clone())
-            .with_row_groups(row_groups)
-            .with_row_selection(selection)
-            .with_batch_size(rows.len())
-            .build()?;
+        let inflater = Inflater::new()?;
+        let found = rows_of_trace(&footer, chunks.clone(), &row_groups, trace_id, &inflater)?;
+        let Some(rows) = found else { return Ok(Vec::new()) };
+        let batch_rows = rows.len();
+        let rows = RowSelection::from(vec![RowSelector::skip(rows.start), RowSelector::select(rows.len())]);
+        let selection = Selection { row_groups, columns: ProjectionMask::all(), rows: Some(rows), batch_rows };
+        let reader = pages::open(chunks, &footer.metadata, selection, &inflater)?;
         decode::decode(&collect(reader)?)
     })
     .await
@@ -67,12 +66,8 @@ pub(crate) async fn search_columns(
     let chunks = Chunks::new(entry.bytes, parts);
     let owner = entry.clone();
     blocking(move || {
-        verify(&owner, &footer, &chunks, row_groups, Some(&schema::SEARCH_COLUMNS))?;
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, footer.metadata.clone())
-            .with_projection(projection(&footer, &schema::SEARCH_COLUMNS))
-            .with_batch_size(schema::ROW_GROUP_ROWS)
-            .build()?;
-        Ok(reader.collect::<Result<Vec<_>, _>>()?)
+        verify(&owner, &footer, &chunks, row_groups.clone(), Some(&schema::SEARCH_COLUMNS))?;
+        columns_of(&footer, chunks, row_groups, &schema::SEARCH_COLUMNS)
     })
     .await
 }
@@ -91,17 +86,25 @@ pub(crate) async fn retention_columns(
     let chunks = Chunks::new(entry.bytes, parts);
     let owner = entry.clone();
     blocking(move || {
-        verify(&owner, &footer, &chunks, row_groups, None)?;
+        verify(&owner, &footer, &chunks, row_groups.clone(), None)?;
         let fields = footer.metadata.parquet_schema().root_schema().get_fields();
         let columns: Vec<&str> =
             fields.iter().map(|field| field.name()).filter(|name| *name != schema::EVENTS).collect();
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, footer.metadata.clone())
-            .with_projection(projection(&footer, &columns))
-            .with_batch_size(schema::ROW_GROUP_ROWS)
-            .build()?;
-        Ok(reader.collect::<Result<Vec<_>, _>>()?)
+        columns_of(&footer, chunks, row_groups, &columns)
     })
     .await
+}
+
+fn columns_of(
+    footer: &Footer,
+    chunks: Chunks,
+    row_groups: Range<usize>,
+    columns: &[&str],
+) -> Result<Vec<RecordBatch>, Error> {
+    let (row_groups, columns) = (row_groups.collect(), projection(footer, columns));
+    let selection = Selection { row_groups, columns, rows: None, batch_rows: schema::ROW_GROUP_ROWS };
+    let reader = pages::open(chunks, &footer.metadata, selection, &Inflater::new()?)?;
+    Ok(reader.collect::<Result<Vec<_>, _>>()?)
 }
 
 /// Runs decoding where it does not hold up requests.
@@ -152,12 +155,15 @@ fn rows_of_trace(
     chunks: Chunks,
     row_groups: &[usize],
     trace_id: TraceId,
+    inflater: &Inflater,
 ) -> Result<Option<Range<usize>>, Error> {
-    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, footer.metadata.clone())
-        .with_row_groups(row_groups.to_vec())
-        .with_projection(projection(footer, &[schema::TRACE_ID]))
-        .with_batch_size(schema::ROW_GROUP_ROWS * row_groups.len().max(1))
-        .build()?;
+    let selection = Selection {
+        row_groups: row_groups.to_vec(),
+        columns: projection(footer, &[schema::TRACE_ID]),
+        rows: None,
+        batch_rows: schema::ROW_GROUP_ROWS * row_groups.len().max(1),
+    };
+    let reader = pages::open(chunks, &footer.metadata, selection, inflater)?;
     let batch = collect(reader)?;
     let ids = decode::column(&batch, schema::TRACE_ID)?;
     let ids = arrow::array::AsArray::as_fixed_size_binary_opt(ids).ok_or_else(|| Error::Corrupt {

@@ -8,7 +8,8 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, SchemaRef};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader};
 use tokio::runtime::Handle;
 
 use super::family::Row;
@@ -17,6 +18,7 @@ use super::unify::{self, Unified, corrupt};
 use crate::Error;
 use crate::cold::chunks::Chunks;
 use crate::cold::index::Footer;
+use crate::cold::pages::{self, Inflater, Selection};
 use crate::cold::{BlockEntry, checksum, complete, decode, reader, schema};
 
 /// Rows that are read at once: few, as the input whose rows reach least far is read on first.
@@ -48,6 +50,7 @@ pub(super) struct Cursor {
     pub(super) entry: Arc<BlockEntry>,
     objects: Arc<dyn ObjectStore>,
     handle: Handle,
+    inflater: Inflater,
     footer: Arc<Footer>,
     metadata: ArrowReaderMetadata,
     next_row_group: usize,
@@ -66,12 +69,13 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    /// At the first row. `handle` runs the requests to the object store.
+    /// At the first row. `handle` runs the requests to the object store, `inflater` is that of all inputs.
     pub(super) fn new(
         entry: Arc<BlockEntry>,
         footer: Arc<Footer>,
         objects: Arc<dyn ObjectStore>,
         handle: Handle,
+        inflater: Inflater,
     ) -> Result<Self, Error> {
         let metadata = unify::with_dictionaries(footer.metadata.metadata())?;
         let rows = footer.metadata.metadata().file_metadata().num_rows();
@@ -82,6 +86,7 @@ impl Cursor {
             entry,
             objects,
             handle,
+            inflater,
             footer,
             metadata,
             next_row_group: 0,
@@ -153,8 +158,9 @@ impl Cursor {
             checksum::verify(&self.entry, range.clone(), &bytes, written.whole)?;
         }
         let chunks = Chunks::new(self.entry.bytes, vec![(range.start, bytes)]);
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, self.metadata.clone());
-        self.reader = Some(builder.with_row_groups(vec![number]).with_batch_size(BATCH_ROWS).build()?);
+        let selection =
+            Selection { row_groups: vec![number], columns: ProjectionMask::all(), rows: None, batch_rows: BATCH_ROWS };
+        self.reader = Some(pages::open(chunks, &self.metadata, selection, &self.inflater)?);
         self.next_row_group += 1;
         Ok(())
     }

@@ -27,6 +27,7 @@ use super::upload::Upload;
 use crate::Error;
 use crate::budget::Budget;
 use crate::cold::index::Footer;
+use crate::cold::pages::Inflater;
 use crate::cold::sieve::Sieve;
 use crate::cold::writer::BlockWriter;
 use crate::cold::{BlockEntry, BlockId, Effort, Origin, paths, schema};
@@ -109,10 +110,11 @@ impl Slices {
         objects: &Arc<dyn ObjectStore>,
         handle: &Handle,
     ) -> Result<Self, Failure> {
+        let inflater = Inflater::new().map_err(Error::from)?;
         let mut cursors = Vec::with_capacity(inputs.len());
         for (entry, footer) in inputs {
             let id = entry.id;
-            let cursor = Cursor::new(entry, footer, Arc::clone(objects), handle.clone());
+            let cursor = Cursor::new(entry, footer, Arc::clone(objects), handle.clone(), inflater.clone());
             cursors.push(cursor.map_err(|error| Failure { input: Some(id), error })?);
         }
         let columns: Vec<_> = cursors.iter().map(|cursor| (cursor.columns(), cursor.entry.spans)).collect();

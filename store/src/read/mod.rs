@@ -3,6 +3,7 @@
 //! Every question waits until the columns have what was acknowledged before it, takes one [`View`] and answers from it, so that a window on its way to the cold tier is neither
 //! missed nor seen twice. Callers cannot tell which tier a span is in.
 
+mod files;
 mod fold;
 pub mod request;
 mod rollups;
@@ -136,10 +137,10 @@ impl Reader {
     pub async fn steps(&self, request: &StepRequest) -> Result<Steps, Error> {
         self.shared.progress.catch_up().await;
         let view = self.shared.views.load();
-        match self.shared.steps(&view, request).await {
+        match self.shared.steps(&view, request, true).await {
             Err(error) => {
                 let view = self.shared.after(error).await?;
-                self.shared.steps(&view, request).await
+                self.shared.steps(&view, request, true).await
             }
             answer => answer,
         }

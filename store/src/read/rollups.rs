@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use futures::stream::{StreamExt, TryStreamExt};
 use model::SpanKind;
 use proto::UnixNanos;
 
-use super::{RollupRequest, RollupRow, Rollups, Shared, StepRequest, StepRow, StepRows};
+use super::{RollupRequest, RollupRow, Rollups, Shared, StepRequest, StepRow, StepRows, files};
 use crate::Error;
 use crate::cold::encode;
 use crate::offload;
@@ -15,10 +14,8 @@ use crate::rollup::{Resolution, RollupEntry, Row, file, window};
 use crate::view::View;
 use crate::window::Columns;
 
-/// Files that are fetched at the same time: each is in memory, up to some MB.
-pub(super) const FILES_AT_ONCE: usize = 8;
-
 /// Rows of an answer before names are counted together, and of twice as many before services are: about 30 MB of sketches.
+/// While files are read so many in each of their tables.
 const ROWS_MAX: usize = 10_000;
 
 /// The time that all rows of an answer are of: there is one row per service and name.
@@ -40,7 +37,7 @@ impl Shared {
     async fn roots(&self, view: &Arc<View>, request: &RollupRequest) -> Result<Rollups, Error> {
         let RollupRequest { start, end, service, name, .. } = request.clone();
         let request = StepRequest { start, end, service, operation: name, rows: StepRows::Operations };
-        let steps = self.steps(view, &request).await?;
+        let steps = self.steps(view, &request, false).await?;
         let mut rows: Vec<RollupRow> = Vec::new();
         for StepRow { service, operation: name, totals, .. } in steps.rows {
             let Some(totals) = totals.into_totals() else { continue };
@@ -77,27 +74,20 @@ impl Shared {
                 table.add(ALL_TIMES, &row);
             }
         }
-        // In a loop for the same reason as in `Shared::trace`.
-        let mut fetches = Vec::new();
-        for entry in entries.into_iter().filter(|entry| entry.overlaps(wanted.times.start, wanted.times.end)) {
-            fetches.push(entry.fetch(&*self.objects));
-        }
-        let mut files = futures::stream::iter(fetches).buffered(FILES_AT_ONCE);
-        while let Some(bytes) = files.try_next().await? {
-            let wanted = wanted.clone();
-            let add = move || {
-                file::each_row(bytes, |row: &RowView<'_>| {
-                    if wanted.has(row.start, row.service, row.name, row.is_root) {
-                        let (kind, is_root) = ANY;
-                        table.add_view(ALL_TIMES, &RowView { kind, is_root, ..*row })?;
-                    }
-                    Ok(())
-                })?;
-                Ok::<_, Error>(table)
-            };
-            table = tokio::task::spawn_blocking(add)
-                .await
-                .map_err(|error| Error::Block(format!("reading a rollup: {error}")))??;
+        let wanted = Arc::new(wanted);
+        let entries = entries.into_iter().filter(|entry| entry.overlaps(wanted.times.start, wanted.times.end));
+        let of_file = Arc::clone(&wanted);
+        let add = move |table: &mut Table, file| {
+            file::each_row(file, |row: &RowView<'_>| {
+                if of_file.has(row.start, row.service, row.name, row.is_root) {
+                    let (kind, is_root) = ANY;
+                    table.add_view(ALL_TIMES, &RowView { kind, is_root, ..*row })?;
+                }
+                Ok(())
+            })
+        };
+        for other in files::fold(&self.objects, entries, || Table::new(ROWS_MAX), add).await? {
+            table.absorb(other);
         }
         Ok(wanted.answer(table))
     }

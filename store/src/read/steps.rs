@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use futures::stream::TryStreamExt;
-
-use super::rollups::{FILES_AT_ONCE, Stretch};
-use super::{Shared, StepRequest, StepRow, StepRows, Steps};
+use super::rollups::Stretch;
+use super::{Shared, StepRequest, StepRow, StepRows, Steps, files};
 use crate::rollup::{Resolution, RollupEntry};
 use crate::steps::earlier::bones_of;
-use crate::steps::file::{self, Part, RowPlace};
-use crate::steps::table::{ROOT_PATH, Table, section};
+use crate::steps::file::{self, Part};
+use crate::steps::table::{Table, section};
 use crate::steps::{ATTRIBUTES, Bones, Row, StepRollup};
 use crate::view::View;
 use crate::{Error, offload};
@@ -18,37 +16,35 @@ use crate::{Error, offload};
 const ALL_TIMES: i64 = 0;
 
 impl Shared {
-    pub(super) async fn steps(&self, view: &Arc<View>, request: &StepRequest) -> Result<Steps, Error> {
+    /// `has_self_times` says whether self times and the critical path are asked for: they are half of what is to be read.
+    pub(super) async fn steps(
+        &self,
+        view: &Arc<View>,
+        request: &StepRequest,
+        has_self_times: bool,
+    ) -> Result<Steps, Error> {
         let live = self.live_steps(view).await?;
         let entries: Vec<&Arc<RollupEntry>> = view.manifests.values().flat_map(|manifest| &manifest.steps).collect();
-        let mut wanted = Wanted::new(request);
+        let mut wanted = Wanted::new(request, has_self_times);
         wanted.times.widen(|start, end| {
             let cold = entries.iter().filter(|entry| entry.overlaps(start, end)).map(|entry| entry.resolution);
             let hot = live.rows.iter().any(|row| start <= row.start && row.start < end).then_some(live.resolution);
             cold.chain(hot).max()
         });
+        let wanted = Arc::new(wanted);
         let mut table = Table::new(Resolution::Day);
-        for row in live.rows.iter().filter(|row| wanted.has(row.start, &row.place())) {
+        for row in live.rows.iter().filter(|row| wanted.times.has(row.start) && wanted.part.has(&row.place())) {
             table.add(ALL_TIMES, row)?;
         }
-        // In a loop for the same reason as in `Shared::trace`.
-        let mut fetches = Vec::new();
-        for entry in entries.into_iter().filter(|entry| entry.overlaps(wanted.times.start, wanted.times.end)) {
-            fetches.push(entry.fetch(&*self.objects));
-        }
-        let mut files = futures::StreamExt::buffered(futures::stream::iter(fetches), FILES_AT_ONCE);
-        while let Some(bytes) = files.try_next().await? {
-            let wanted = wanted.clone();
-            let add = move || {
-                let part = Part::Section(wanted.section, wanted.service.as_deref(), wanted.operation.as_deref());
-                file::each_row(bytes, part, |row| {
-                    if wanted.has(row.start, &row.place) { table.add_view(ALL_TIMES, row) } else { Ok(()) }
-                })?;
-                Ok::<_, Error>(table)
-            };
-            table = tokio::task::spawn_blocking(add)
-                .await
-                .map_err(|error| Error::Block(format!("reading a rollup of steps: {error}")))??;
+        let entries = entries.into_iter().filter(|entry| entry.overlaps(wanted.times.start, wanted.times.end));
+        let of_file = Arc::clone(&wanted);
+        let add = move |table: &mut Table, file| {
+            file::each_row(file, &of_file.part, |row| {
+                if of_file.times.has(row.start) { table.add_view(ALL_TIMES, row) } else { Ok(()) }
+            })
+        };
+        for other in files::fold(&self.objects, entries, || Table::new(Resolution::Day), add).await? {
+            table.absorb(other)?;
         }
         wanted.answer(table)
     }
@@ -79,30 +75,19 @@ fn windows(view: &View) -> Result<Vec<Arc<Bones>>, Error> {
 #[derive(Debug, Clone)]
 struct Wanted {
     times: Stretch,
-    service: Option<String>,
-    operation: Option<String>,
-    section: u8,
+    part: Part,
 }
 
 impl Wanted {
-    fn new(request: &StepRequest) -> Self {
-        Self {
-            times: Stretch::new(request.start, request.end),
-            service: request.service.clone(),
-            operation: request.operation.clone(),
-            section: match request.rows {
-                StepRows::Operations => section(false, false),
-                StepRows::Values => section(false, true),
-                StepRows::Steps => section(true, false),
-            },
-        }
-    }
-
-    fn has(&self, start: i64, place: &RowPlace<'_>) -> bool {
-        self.times.has(start)
-            && section(place.path != ROOT_PATH, place.attribute.is_some()) == self.section
-            && self.service.as_deref().is_none_or(|wanted| wanted == place.service)
-            && self.operation.as_deref().is_none_or(|wanted| wanted == place.operation)
+    fn new(request: &StepRequest, has_self_times: bool) -> Self {
+        let section = match request.rows {
+            StepRows::Operations => section(false, false),
+            StepRows::Values => section(false, true),
+            StepRows::Steps => section(true, false),
+        };
+        let (service, operation) = (request.service.clone(), request.operation.clone());
+        let part = Part { section: Some(section), service, operation, has_self_times };
+        Self { times: Stretch::new(request.start, request.end), part }
     }
 
     fn answer(&self, table: Table) -> Result<Steps, Error> {

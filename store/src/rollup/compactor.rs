@@ -191,7 +191,7 @@ impl Compactor {
         for input in inputs {
             let bytes = input.fetch(&*self.objects).await?;
             let add = move || {
-                steps::file::each_row(bytes, steps::file::Part::All, |row| table.add_view(row.start, row))?;
+                steps::file::each_row(bytes, &steps::file::Part::ALL, |row| table.add_view(row.start, row))?;
                 Ok(table)
             };
             table = self.background.run(add).await?;

@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, DictionaryArray, FixedSizeBinaryArray, Int64Array,
-    RecordBatch, RecordBatchReader,
+    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, DictionaryArray, FixedSizeBinaryArray, Int64Array, RecordBatch,
 };
 use arrow::buffer::Buffer;
 use arrow::datatypes::{Field, Int32Type, Schema};
 use bytes::Bytes;
 use model::SpanKind;
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -23,6 +22,7 @@ use super::table::RowView;
 use super::{Rollup, Row, corrupt};
 use crate::Error;
 use crate::cold::decode::{self, Words};
+use crate::cold::pages::{self, Inflater, Selection};
 
 /// Says that a Parquet file is a rollup of ours, and of which version.
 const FORMAT_KEY: &str = "spanhold.rollup";
@@ -119,15 +119,15 @@ pub(crate) fn each_row(
     file: Bytes,
     mut each: impl for<'a> FnMut(&RowView<'a>) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
-    let pairs = builder.metadata().file_metadata().key_value_metadata();
+    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
+    let pairs = metadata.metadata().file_metadata().key_value_metadata();
     let version = pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == FORMAT_KEY)?.value.as_deref());
     if version != Some(FORMAT_VERSION) {
         return Err(corrupt(&format!("format version {version:?}, this program reads {FORMAT_VERSION}")));
     }
-    let reader = builder.with_batch_size(BATCH_ROWS).build()?;
-    debug_assert_eq!(reader.schema().fields().len(), 13, "all columns are read");
-    for batch in reader {
+    let row_groups = (0..metadata.metadata().num_row_groups()).collect();
+    let all = Selection { row_groups, columns: ProjectionMask::all(), rows: None, batch_rows: BATCH_ROWS };
+    for batch in pages::open(file, &metadata, all, &Inflater::new()?)? {
         each_of(&batch?, &mut each)?;
     }
     Ok(())

@@ -80,13 +80,27 @@ impl Table {
 
     /// Adds a row, at the time `start`.
     pub(crate) fn add(&mut self, start: i64, row: &Row) {
+        self.add_totals(start, &row.service, &row.name, row.kind, row.is_root, &row.totals);
+    }
+
+    fn add_totals(&mut self, start: i64, service: &str, name: &str, kind: SpanKind, is_root: bool, totals: &Totals) {
         let mut is_new = false;
-        let totals = self.entry(start, &row.service, &row.name, row.kind, row.is_root, || {
+        let known = self.entry(start, service, name, kind, is_root, || {
             is_new = true;
-            row.totals.clone()
+            totals.clone()
         });
         if !is_new {
-            totals.merge(&row.totals);
+            known.merge(totals);
+        }
+    }
+
+    /// Counts all that `other` does.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        let Self { texts, rows, names_folded, .. } = other;
+        self.names_folded |= names_folded;
+        for (key, totals) in rows {
+            let (service, name) = (texts.get(key.service), texts.get(key.name));
+            self.add_totals(key.start, service, name, key.kind, key.is_root, &totals);
         }
     }
 

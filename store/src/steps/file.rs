@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, DictionaryArray, FixedSizeBinaryArray, Int32Array, Int64Array, RecordBatch,
-    StringArray,
+    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, DictionaryArray, FixedSizeBinaryArray, Int32Array, Int64Array,
+    RecordBatch, StringArray,
 };
-use arrow::buffer::{Buffer, NullBuffer};
+use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer};
 use arrow::datatypes::{DataType, Field, Int32Type, Schema};
 use bytes::Bytes;
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection};
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -19,10 +19,11 @@ use parquet::schema::types::ColumnPath;
 use proto::TraceId;
 
 use super::spread::{Spread, bucket_of};
-use super::table::section;
+use super::table::{ROOT_PATH, section};
 use super::totals::{Change, Extremes};
 use super::{ATTRIBUTES, Row, StepRollup, corrupt};
 use crate::Error;
+use crate::cold::pages::{self, Inflater, Selection};
 use crate::cold::{decode, schema};
 
 /// Says that a Parquet file is a rollup of steps of ours, and of which version.
@@ -194,7 +195,7 @@ fn batch(rollup: &StepRollup) -> Result<RecordBatch, Error> {
 }
 
 fn section_of(row: &Row) -> u8 {
-    section(row.path != super::table::ROOT_PATH, row.attribute.is_some())
+    section(row.path != ROOT_PATH, row.attribute.is_some())
 }
 
 /// Whether the sum tells the only duration that is counted.
@@ -245,22 +246,37 @@ fn path(column: &str) -> ColumnPath {
     ColumnPath::new(vec![column.to_owned()])
 }
 
-/// Which rows of a file are wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part<'a> {
-    /// All.
-    All,
-    /// Those of one section, of this service and operation where they are given.
-    Section(u8, Option<&'a str>, Option<&'a str>),
+/// Which rows of a file are wanted, and what of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// `None` for all.
+    pub(crate) section: Option<u8>,
+    pub(crate) service: Option<String>,
+    pub(crate) operation: Option<String>,
+    /// Whether self times and the critical path are wanted: without them both are taken to be the durations.
+    pub(crate) has_self_times: bool,
 }
 
-/// Calls `each` with every row of a part of a file, and perhaps with others.
+impl Part {
+    /// All of a file.
+    pub(crate) const ALL: Self = Self { section: None, service: None, operation: None, has_self_times: true };
+
+    /// Whether a row has to do with it.
+    pub(crate) fn has(&self, place: &RowPlace<'_>) -> bool {
+        let of_row = section(place.path != ROOT_PATH, place.attribute.is_some());
+        self.section.is_none_or(|wanted| wanted == of_row)
+            && self.service.as_deref().is_none_or(|wanted| wanted == place.service)
+            && self.operation.as_deref().is_none_or(|wanted| wanted == place.operation)
+    }
+}
+
+/// Calls `each` with every row of a part of a file.
 ///
 /// # Errors
 /// When it is no rollup of steps, or `each` fails.
 pub(crate) fn each_row(
     file: Bytes,
-    part: Part<'_>,
+    part: &Part,
     mut each: impl for<'a> FnMut(&RowView<'a>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let plain = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
@@ -275,18 +291,60 @@ pub(crate) fn each_row(
         return Ok(());
     }
     let metadata = with_dictionaries(&plain)?;
-    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata).with_row_groups(groups);
-    let reader = builder.with_batch_size(BATCH_ROWS).build()?;
-    for batch in reader {
-        each_of(&batch?, &mut each)?;
+    let inflater = Inflater::new()?;
+    let rows = rows_of(&file, &metadata, &groups, part, &inflater)?;
+    if rows.as_ref().is_some_and(|rows| !rows.selects_any()) {
+        return Ok(());
+    }
+    let unread = if part.has_self_times { &[RESOLUTION][..] } else { &[RESOLUTION, CHILD, OFF_PATH, SELF_SKETCH] };
+    let columns = columns_of(&metadata, |name| !unread.contains(&name));
+    let selection = Selection { row_groups: groups, columns, rows, batch_rows: BATCH_ROWS };
+    for batch in pages::open(file, &metadata, selection, &inflater)? {
+        each_of(&batch?, part, &mut each)?;
     }
     Ok(())
 }
 
+fn columns_of(metadata: &ArrowReaderMetadata, is_read: impl Fn(&str) -> bool) -> ProjectionMask {
+    let schema = metadata.parquet_schema();
+    let read = schema.columns().iter().enumerate().filter(|(_, column)| is_read(column.name()));
+    ProjectionMask::leaves(schema, read.map(|(at, _)| at))
+}
+
+/// The rows of a part; `None` when they are all. A group has thousands of rows, and of one operation there are a few: of the
+/// others nothing else is decoded.
+fn rows_of(
+    file: &Bytes,
+    metadata: &ArrowReaderMetadata,
+    groups: &[usize],
+    part: &Part,
+    inflater: &Inflater,
+) -> Result<Option<RowSelection>, Error> {
+    let wanted = [(SERVICE, &part.service), (OPERATION, &part.operation)];
+    if wanted.iter().all(|(_, text)| text.is_none()) {
+        return Ok(None);
+    }
+    let columns = columns_of(metadata, |name| wanted.iter().any(|(column, text)| *column == name && text.is_some()));
+    let selection = Selection { row_groups: groups.to_vec(), columns, rows: None, batch_rows: BATCH_ROWS };
+    let mut filters = Vec::new();
+    for batch in pages::open(file.clone(), metadata, selection, inflater)? {
+        let batch = batch?;
+        let mut rows = BooleanBuffer::new_set(batch.num_rows());
+        for (column, text) in wanted {
+            if let Some(text) = text {
+                rows = &rows & &Texts::new(&batch, column)?.rows_with(text);
+            }
+        }
+        filters.push(BooleanArray::from(rows));
+    }
+    Ok(Some(RowSelection::from_filters(&filters)))
+}
+
 /// Numbers of the row groups that may have rows of a part.
-fn row_groups(metadata: &ArrowReaderMetadata, sections: &str, part: Part<'_>) -> Vec<usize> {
+fn row_groups(metadata: &ArrowReaderMetadata, sections: &str, part: &Part) -> Vec<usize> {
     let groups = metadata.metadata().row_groups();
-    let Part::Section(wanted, service, operation) = part else { return (0..groups.len()).collect() };
+    let Some(wanted) = part.section else { return (0..groups.len()).collect() };
+    let (service, operation) = (part.service.as_deref(), part.operation.as_deref());
     let counts: Vec<usize> = sections.split(',').filter_map(|count| count.parse().ok()).collect();
     let begin: usize = counts.iter().take(usize::from(wanted)).sum();
     let end = begin + counts.get(usize::from(wanted)).copied().unwrap_or_default();
@@ -336,14 +394,24 @@ impl<'a> Texts<'a> {
     fn required(&self, row: usize) -> Result<&'a str, Error> {
         self.get(row).ok_or_else(|| corrupt("a text is missing"))
     }
+
+    /// The rows that have `wanted`.
+    fn rows_with(&self, wanted: &str) -> BooleanBuffer {
+        let wanted: Vec<bool> = self.values.iter().map(|text| text == Some(wanted)).collect();
+        let has = |row| self.keys.is_valid(row) && wanted[self.keys.value(row) as usize];
+        BooleanBuffer::collect_bool(self.keys.len(), has)
+    }
 }
 
-fn each_of(batch: &RecordBatch, each: &mut impl for<'a> FnMut(&RowView<'a>) -> Result<(), Error>) -> Result<(), Error> {
+fn each_of(
+    batch: &RecordBatch,
+    part: &Part,
+    each: &mut impl for<'a> FnMut(&RowView<'a>) -> Result<(), Error>,
+) -> Result<(), Error> {
     let int64 = |name| decode::int64(batch, name);
-    let [starts, spans, errors, sums, children, off_paths] = [START, SPANS, ERRORS, SUM, CHILD, OFF_PATH].map(int64);
-    let (starts, spans, errors) = (starts?, spans?, errors?);
-    let (sums, children, off_paths) = (sums?, children?, off_paths?);
-    if [starts, spans, errors, sums, children, off_paths].iter().any(|column| column.null_count() > 0) {
+    let (starts, spans, errors, sums) = (int64(START)?, int64(SPANS)?, int64(ERRORS)?, int64(SUM)?);
+    let of_self = part.has_self_times.then(|| Ok::<_, Error>([int64(CHILD)?, int64(OFF_PATH)?])).transpose()?;
+    if [starts, spans, errors, sums].into_iter().chain(of_self.into_iter().flatten()).any(|it| it.null_count() > 0) {
         return Err(corrupt("a number is missing"));
     }
     let (mins, maxs, exemplars) = (int64(MIN)?, int64(MAX)?, decode::binary(batch, EXEMPLAR)?);
@@ -354,7 +422,8 @@ fn each_of(batch: &RecordBatch, each: &mut impl for<'a> FnMut(&RowView<'a>) -> R
         DataType::Binary => Ok(decode::column(batch, name)?.as_binary::<i32>()),
         other => Err(corrupt(&format!("column {name} has type {other}"))),
     };
-    let (sketches, self_sketches) = (binary(SKETCH)?, binary(SELF_SKETCH)?);
+    let sketches = binary(SKETCH)?;
+    let self_sketches = part.has_self_times.then(|| binary(SELF_SKETCH)).transpose()?;
     for row in 0..batch.num_rows() {
         let extremes = if exemplars.is_valid(row) {
             let of = |column: &Int64Array| if column.is_valid(row) { column.value(row) } else { sums.value(row) };
@@ -363,24 +432,29 @@ fn each_of(batch: &RecordBatch, each: &mut impl for<'a> FnMut(&RowView<'a>) -> R
         } else {
             None
         };
+        let place = RowPlace {
+            service: services.required(row)?,
+            operation: operations.required(row)?,
+            path: paths.required(row)?,
+            step_service: step_services.required(row)?,
+            attribute: attributes.get(row).map(attribute).transpose()?,
+            value: values.get(row),
+        };
+        if !part.has(&place) {
+            continue;
+        }
+        let [child_nanos, off_path_nanos] = of_self.map_or([0; 2], |columns| columns.map(|column| column.value(row)));
         each(&RowView {
             start: starts.value(row),
-            place: RowPlace {
-                service: services.required(row)?,
-                operation: operations.required(row)?,
-                path: paths.required(row)?,
-                step_service: step_services.required(row)?,
-                attribute: attributes.get(row).map(attribute).transpose()?,
-                value: values.get(row),
-            },
+            place,
             spans: spans.value(row),
             errors: errors.value(row),
             sum_nanos: sums.value(row),
-            child_nanos: children.value(row),
-            off_path_nanos: off_paths.value(row),
+            child_nanos,
+            off_path_nanos,
             extremes,
             sketch: sketches.value(row),
-            self_sketch: self_sketches.is_valid(row).then(|| self_sketches.value(row)),
+            self_sketch: self_sketches.filter(|column| column.is_valid(row)).map(|column| column.value(row)),
         })?;
     }
     Ok(())

@@ -62,6 +62,17 @@ struct Latest {
     row: u32,
 }
 
+/// What the last row of a file counts.
+struct Last {
+    texts: [String; 4],
+    path: PathId,
+    attribute: Option<u8>,
+    value: Option<String>,
+    start: i64,
+    /// [`NONE`] once rows have got other numbers.
+    row: u32,
+}
+
 /// Rows by step, version or attribute, and time.
 pub(crate) struct Table {
     texts: Interner,
@@ -75,8 +86,8 @@ pub(crate) struct Table {
     keys: Vec<Key>,
     changes: Vec<Change>,
     latest: Vec<Latest>,
-    /// The step of the row that was added last, by its texts in the file.
-    last_row: Option<([String; 4], PathId)>,
+    /// The row of the file that was added last, and where it is counted: rows of one step follow each other.
+    last: Option<Last>,
     is_folded: bool,
 }
 
@@ -95,7 +106,7 @@ impl Table {
             keys: Vec::new(),
             changes: Vec::new(),
             latest: Vec::new(),
-            last_row: None,
+            last: None,
             is_folded: false,
         }
     }
@@ -249,6 +260,9 @@ impl Table {
     /// Gives each row a new key, and joins those that come to the same one.
     fn rename(&mut self, keys: Vec<Key>) {
         self.numbers.clear();
+        if let Some(last) = &mut self.last {
+            last.row = NONE;
+        }
         self.latest.fill(Latest { start: i64::MIN, version: NONE, row: NONE });
         self.keys.clear();
         for (key, change) in keys.into_iter().zip(std::mem::take(&mut self.changes)) {
@@ -318,29 +332,37 @@ impl Table {
     }
 
     fn row_of(&mut self, start: i64, place: RowPlace<'_>) -> Result<u32, Error> {
-        let path = self.path_of(place)?;
+        let texts = [place.service, place.operation, place.path, place.step_service];
+        let start = self.resolution.floor(start);
+        let last = self.last.as_ref().filter(|last| last.texts.iter().zip(texts).all(|(known, text)| known == text));
+        if let Some(last) = last
+            && last.row != NONE
+            && (last.start, last.attribute, last.value.as_deref()) == (start, place.attribute, place.value)
+        {
+            return Ok(last.row);
+        }
+        let path = match last {
+            Some(last) => last.path,
+            None => self.path_of(place)?,
+        };
         let value = place.value.map_or(NONE, |value| self.texts.intern(value));
         let (attribute, value) = match place.attribute {
             None => (0, value),
             Some(attribute) => (attribute + 1, self.value(path, attribute, value)),
         };
-        Ok(self.row(Key { path, attribute, value, start: self.resolution.floor(start) }))
+        let row = self.row(Key { path, attribute, value, start });
+        let (texts, value) = (texts.map(str::to_owned), place.value.map(str::to_owned));
+        self.last = Some(Last { texts, path, attribute: place.attribute, value, start, row });
+        Ok(row)
     }
 
-    fn path_of(&mut self, view: RowPlace<'_>) -> Result<PathId, Error> {
-        let texts = [view.service, view.operation, view.path, view.step_service];
-        // Rows of one step follow each other.
-        if let Some((known, path)) = &self.last_row
-            && known.iter().zip(texts).all(|(known, text)| known == text)
-        {
-            return Ok(*path);
-        }
-        let (service, operation) = (self.texts.intern(view.service), self.texts.intern(view.operation));
+    fn path_of(&mut self, place: RowPlace<'_>) -> Result<PathId, Error> {
+        let (service, operation) = (self.texts.intern(place.service), self.texts.intern(place.operation));
         let mut path = self.operation(service, operation);
-        if view.path != ROOT_PATH {
+        if place.path != ROOT_PATH {
             let names: Vec<Name<'_>> =
-                serde_json::from_str(view.path).map_err(|_| corrupt("a path is no list of texts"))?;
-            let step_service = self.texts.intern(view.step_service);
+                serde_json::from_str(place.path).map_err(|_| corrupt("a path is no list of texts"))?;
+            let step_service = self.texts.intern(place.step_service);
             for (at, Name(name)) in names.iter().enumerate() {
                 let name = self.texts.intern(&**name);
                 let is_last = at + 1 == names.len();
@@ -348,13 +370,32 @@ impl Table {
                 self.nodes[path as usize].is_rest |= is_last && self.texts.get(name) == OTHER_STEPS;
             }
         }
-        self.last_row = Some((texts.map(str::to_owned), path));
         Ok(path)
     }
 
-    /// The rows that change something, in order.
+    /// Counts all that `other` does, whose rows have the same resolution.
+    ///
+    /// # Errors
+    /// When a path cannot be read.
+    pub(crate) fn absorb(&mut self, other: Self) -> Result<(), Error> {
+        self.is_folded |= other.is_folded;
+        for row in other.into_rows() {
+            self.add(row.start, &row)?;
+        }
+        Ok(())
+    }
+
+    /// The rows that change something, in order, with the most frequent operations and values.
     pub(crate) fn into_rollup(mut self) -> StepRollup {
         self.fold_rare();
+        let resolution = self.resolution;
+        let mut rows = self.into_rows();
+        rows.sort_unstable_by(|a, b| order(a).cmp(&order(b)));
+        StepRollup { resolution, rows }
+    }
+
+    /// The rows that change something.
+    fn into_rows(self) -> Vec<Row> {
         let paths = self.paths();
         let text = |id: TextId| if id == NONE { String::new() } else { self.texts.get(id).to_owned() };
         let mut rows: Vec<Row> = Vec::with_capacity(self.keys.len());
@@ -376,8 +417,7 @@ impl Table {
                 change,
             });
         }
-        rows.sort_unstable_by(|a, b| order(a).cmp(&order(b)));
-        StepRollup { resolution: self.resolution, rows }
+        rows
     }
 
     /// The path of each node as JSON.

@@ -175,7 +175,7 @@ proptest! {
         for rollup in &rollups {
             let mut table = Table::new(Resolution::Minute);
             let file = file::encode(rollup).expect("encodes");
-            file::each_row(file, file::Part::All, |row| table.add_view(row.start, row)).expect("what was written");
+            file::each_row(file, &file::Part::ALL, |row| table.add_view(row.start, row)).expect("what was written");
             prop_assert_eq!(&table.into_rollup(), rollup);
         }
         for resolution in Resolution::ALL {
@@ -185,7 +185,7 @@ proptest! {
             }
             for rollup in rollups.iter().rev() {
                 let file = file::encode(rollup).expect("encodes");
-                file::each_row(file, file::Part::All, |row| two.add_view(row.start, row)).expect("what was written");
+                file::each_row(file, &file::Part::ALL, |row| two.add_view(row.start, row)).expect("what was written");
             }
             prop_assert_eq!(one.into_rollup(), two.into_rollup());
         }
@@ -296,6 +296,6 @@ fn an_extreme_that_was_taken_back_is_told_by_its_bucket() {
 #[test]
 fn what_is_no_rollup_is_refused() {
     for bytes in [&b""[..], b"PAR1", &[0; 100]] {
-        assert!(file::each_row(bytes::Bytes::from_static(bytes), file::Part::All, |_| Ok(())).is_err());
+        assert!(file::each_row(bytes::Bytes::from_static(bytes), &file::Part::ALL, |_| Ok(())).is_err());
     }
 }
