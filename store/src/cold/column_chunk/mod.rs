@@ -78,11 +78,10 @@ enum Form {
 
 impl ColumnChunks {
     pub(super) fn new(effort: Effort) -> Result<Self, Error> {
-        let level = schema::zstd_level(effort);
         Ok(Self {
-            compressor: zstd::bulk::Compressor::new(level).map_err(|error| failed(&error))?,
+            compressor: zstd::bulk::Compressor::default(),
             effort,
-            compression: schema::zstd(level),
+            compression: schema::zstd(),
             dictionary: Dictionary::default(),
             pages: Vec::new(),
             plain: Vec::new(),
@@ -136,6 +135,8 @@ impl ColumnChunks {
             _ => Form::Plain,
         };
         let is_compressed = layout != Layout::Random;
+        let level = schema::zstd_level(self.effort, layout);
+        self.compressor.set_compression_level(level).map_err(|error| failed(&error))?;
         let mut pages = Pages::new(std::mem::take(&mut self.pages));
         if form == Form::Dictionary {
             self.put_dictionary(leaf.values, &mut pages)?;
@@ -194,15 +195,12 @@ impl ColumnChunks {
         for at in &self.dictionary.distinct {
             values.put(*at as usize, &mut self.plain);
         }
-        // They are small, and mostly text.
-        self.set_level(schema::zstd_text_level(self.effort))?;
         let page = Page::DictionaryPage {
             buf: self.compressed()?,
             num_values: self.dictionary.distinct.len() as u32,
             encoding: Encoding::PLAIN,
             is_sorted: false,
         };
-        self.set_level(schema::zstd_level(self.effort))?;
         pages.write(CompressedPage::new(page, self.plain.len()))
     }
 
@@ -231,10 +229,6 @@ impl ColumnChunks {
             }
             _ => leaf.levels.each_run(rows, |run| leaf.values.put_run(run, plain)),
         }
-    }
-
-    fn set_level(&mut self, level: i32) -> Result<(), Error> {
-        self.compressor.set_compression_level(level).map_err(|error| failed(&error))
     }
 
     fn compressed(&mut self) -> Result<Bytes, Error> {
